@@ -1,0 +1,113 @@
+#include "core/parallel.h"
+
+#include <omp.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+
+namespace lamina {
+namespace {
+
+int initial_thread_count() {
+  const int cores = omp_get_num_procs();
+  const int asked = omp_get_max_threads();  // honours OMP_NUM_THREADS
+  return asked < 1 ? 1 : (std::getenv("OMP_NUM_THREADS") ? asked : (asked < cores ? asked : cores));
+}
+
+std::atomic<int> threads{initial_thread_count()};
+thread_local bool inside = false;
+
+void run_region(int team, TeamTask task, void* context) {
+#pragma omp parallel num_threads(team)
+  {
+    inside = true;
+    task(context, omp_get_thread_num(), omp_get_num_threads());
+    inside = false;
+  }
+}
+
+// After fork the OpenMP pool of the forking thread is gone but its book-keeping is not: entering a region from that
+// thread would wait for ever. In a child, regions are therefore entered from one fresh thread, which builds a new pool.
+class ChildMaster {
+ public:
+  void run(int team, TeamTask task, void* context) {
+    std::unique_lock one_at_a_time(entry_);
+    std::unique_lock lock(mutex_);
+    if (!started_) {
+      started_ = true;
+      std::thread([this] { serve(); }).detach();
+    }
+    team_ = team, task_ = task, context_ = context, pending_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !pending_; });
+  }
+
+ private:
+  void serve() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return pending_; });
+      run_region(team_, task_, context_);
+      pending_ = false;
+      changed_.notify_all();
+    }
+  }
+  std::mutex entry_, mutex_;
+  std::condition_variable changed_;
+  bool started_ = false, pending_ = false;
+  int team_ = 0;
+  TeamTask task_ = nullptr;
+  void* context_ = nullptr;
+};
+
+std::atomic<ChildMaster*> child_master{nullptr};  // set in forked children; a new one per generation, never freed
+
+const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
+  inside = false;
+  child_master = new ChildMaster;
+});
+
+void enter(int team, TeamTask task, void* context) {
+  if (ChildMaster* master = child_master.load(std::memory_order_acquire))
+    master->run(team, task, context);
+  else
+    run_region(team, task, context);
+}
+
+}  // namespace
+
+int thread_count() { return threads.load(std::memory_order_relaxed); }
+void set_thread_count(int n) { threads = n; }
+
+void parallel_chunks(std::int64_t chunks, ChunkTask task, void* context) {
+  std::int64_t team = thread_count();
+  if (team > chunks) team = chunks;
+  if (team <= 1 || inside) {
+    for (std::int64_t c = 0; c < chunks; ++c) task(context, c);
+    return;
+  }
+  struct Shared {
+    std::atomic<std::int64_t> next{0};
+    std::int64_t chunks;
+    ChunkTask task;
+    void* context;
+  } shared{.chunks = chunks, .task = task, .context = context};
+  enter(static_cast<int>(team),
+        [](void* p, int, int) {
+          Shared& s = *static_cast<Shared*>(p);
+          for (std::int64_t c; (c = s.next.fetch_add(1, std::memory_order_relaxed)) < s.chunks;) s.task(s.context, c);
+        },
+        &shared);
+}
+
+void parallel_team(int team, TeamTask task, void* context) {
+  if (team > thread_count()) team = thread_count();
+  if (team <= 1 || inside) return task(context, 0, 1);
+  enter(team, task, context);
+}
+
+}  // namespace lamina
