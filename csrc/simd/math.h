@@ -1,0 +1,123 @@
+// Elementary functions of Vec<float> and Vec<double>, and of plain numbers:
+//
+//   exp exp2 expm1 log log2 log10 log1p sinh cosh tanh sigmoid softplus log_sigmoid erf erfc
+//   sin cos tan asin acos atan atan2(y, x) pow(x, y) rsqrt reciprocal
+//
+// softplus is log(1 + exp(x)), log_sigmoid is log(sigmoid(x)), neither overflowing nor losing a tail.
+#pragma once
+#include "simd/math_lanes.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+template <class T>
+LAMINA_INLINE Vec<T> exp(Vec<T> x) {
+  return each_lane(x, [](T lane) { return exp(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> exp2(Vec<T> x) {
+  return each_lane(x, [](T lane) { return exp2(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> expm1(Vec<T> x) {
+  return each_lane(x, [](T lane) { return expm1(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> log(Vec<T> x) {
+  return each_lane(x, [](T lane) { return log(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> log2(Vec<T> x) {
+  return each_lane(x, [](T lane) { return log2(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> log10(Vec<T> x) {
+  return each_lane(x, [](T lane) { return log10(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> log1p(Vec<T> x) {
+  return each_lane(x, [](T lane) { return log1p(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> sinh(Vec<T> x) {
+  return each_lane(x, [](T lane) { return sinh(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> cosh(Vec<T> x) {
+  return each_lane(x, [](T lane) { return cosh(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> tanh(Vec<T> x) {
+  return each_lane(x, [](T lane) { return tanh(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> sigmoid(Vec<T> x) {
+  return each_lane(x, [](T lane) { return sigmoid(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> softplus(Vec<T> x) {
+  return each_lane(x, [](T lane) { return softplus(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> log_sigmoid(Vec<T> x) {
+  return each_lane(x, [](T lane) { return log_sigmoid(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> erf(Vec<T> x) {
+  return each_lane(x, [](T lane) { return erf(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> erfc(Vec<T> x) {
+  return each_lane(x, [](T lane) { return erfc(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> sin(Vec<T> x) {
+  return each_lane(x, [](T lane) { return sin(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> cos(Vec<T> x) {
+  return each_lane(x, [](T lane) { return cos(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> tan(Vec<T> x) {
+  return each_lane(x, [](T lane) { return tan(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> asin(Vec<T> x) {
+  return each_lane(x, [](T lane) { return asin(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> acos(Vec<T> x) {
+  return each_lane(x, [](T lane) { return acos(lane); });
+}
+template <class T>
+LAMINA_INLINE Vec<T> atan(Vec<T> x) {
+  return each_lane(x, [](T lane) { return atan(lane); });
+}
+
+LAMINA_INLINE Vec<float> pow(Vec<float> x, Vec<float> y) {
+  return each_lane(x, y, [](float a, float b) { return pow(a, b); });
+}
+LAMINA_INLINE Vec<double> pow(Vec<double> x, Vec<double> y) {
+  return each_lane(x, y, [](double a, double b) { return pow(a, b); });
+}
+LAMINA_INLINE Vec<float> atan2(Vec<float> y, Vec<float> x) {
+  return each_lane(y, x, [](float a, float b) { return atan2(a, b); });
+}
+LAMINA_INLINE Vec<double> atan2(Vec<double> y, Vec<double> x) {
+  return each_lane(y, x, [](double a, double b) { return atan2(a, b); });
+}
+
+template <class T>
+LAMINA_INLINE Vec<T> rsqrt(Vec<T> x) {
+  return Vec<T>(1) / sqrt(x);
+}
+template <class T>
+LAMINA_INLINE Vec<T> reciprocal(Vec<T> x) {
+  return Vec<T>(1) / x;
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
