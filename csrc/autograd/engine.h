@@ -1,0 +1,27 @@
+// Runs the recorded graph backwards, on the calling thread.
+#pragma once
+#include <vector>
+
+#include "autograd/node.h"
+
+namespace lamina {
+
+// Accumulates d(sum of roots · grads)/d(leaf) into the leaves' .grad.
+void backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& grads, bool retain_graph);
+
+// Returns the gradients of `inputs` and leaves every .grad alone; undefined where an input was not used.
+std::vector<Tensor> gradients(const std::vector<Tensor>& roots, const std::vector<Tensor>& grads,
+                              const std::vector<Tensor>& inputs, bool retain_graph);
+
+// Called now and then during a long backward; throws to stop it (Ctrl-C). Set once by the binding.
+extern void (*check_interrupt)();
+
+// The little arithmetic that autograd itself needs; defined in ops/elementwise.cpp, for autograd knows no operation.
+Tensor add_gradients(const Tensor& a, const Tensor& b);
+void add_gradient_in_place(const Tensor& sum, const Tensor& grad);
+void set_gradient_to_zero(const Tensor& grad);
+Tensor clone_gradient(const Tensor& grad, const Dims& strides);  // strides of a dense layout
+Tensor zero_gradient(const Tensor& like, const Dims& shape, const Dims& strides);
+Tensor ones_like_gradient(const Tensor& root);
+
+}  // namespace lamina

@@ -1,0 +1,97 @@
+// In-place changes and the graph. A tensor changed in place takes the change into its history; if it is a view, so does
+// the tensor it views (its base), and the base's other views look their history up anew (refresh_view).
+#include "autograd/engine.h"
+
+namespace lamina {
+namespace {
+
+// Where a view lies in its base, relative to the base's first element.
+struct Region {
+  Dims base_shape, base_strides, shape, strides;
+  std::int64_t offset_bytes;
+
+  Region(const Tensor& base, const Tensor& view)
+      : base_shape(base.shape()),
+        base_strides(base.strides()),
+        shape(view.shape()),
+        strides(view.strides()),
+        offset_bytes(view.offset_bytes() - base.offset_bytes()) {}
+
+  // The same window on a gradient that is laid out as the base is.
+  Tensor window(const Tensor& grad) const { return view_of(grad, shape, strides, grad.offset_bytes() + offset_bytes); }
+};
+
+// Do distinct indices reach distinct elements, with no holes between them?
+bool dense(const Tensor& t) {
+  const Extent e = extent(t.shape(), t.strides());
+  return t.numel() == 0 || (e.first == 0 && e.last == t.numel());
+}
+
+Tensor base_of(const Tensor& t) {
+  const GradState* state = t.impl()->grad_state_or_null();
+  return state ? state->base : Tensor();
+}
+
+}  // namespace
+
+void check_writable(const char* op, const Tensor& t) {
+  check_as(ErrorKind::runtime, t.storage().writable, op, ": the memory of this tensor is read-only");
+  for (int i = 0; i < t.ndim(); ++i)
+    check_as(ErrorKind::runtime, t.strides()[i] != 0 || t.shape()[i] <= 1, op, ": the tensor of shape ", t.shape(), " and strides ",
+             t.strides(), " is expanded, several indices are one element; clone() it first");
+  if (!grad_enabled()) return;
+  const Tensor base = base_of(t);
+  const bool leaf = t.impl()->leaf_requires_grad || (base.defined() && base.impl()->leaf_requires_grad);
+  check_as(ErrorKind::runtime, !leaf, op, base.defined() ? ": a view of" : ":",
+           " a leaf that requires grad cannot be changed in place; do it under no_grad()");
+}
+
+void bump_version(const Tensor& t) { t.storage().version.fetch_add(1, std::memory_order_relaxed); }
+
+void link_view(const Tensor& view, const Tensor& source) {
+  GradState& state = view.impl()->grad_state();
+  const Tensor root = base_of(source);
+  state.base = root.defined() ? root : source;
+  state.base_history = state.base.impl()->grad_state().history;
+}
+
+void refresh_view(const Tensor& view) {
+  const GradState* state = view.impl()->grad_state_or_null();
+  if (!state || !state->base.defined()) return;
+  const Tensor base = state->base;
+  const std::uint32_t history = base.impl()->grad_state().history;
+  if (state->base_history == history) return;
+  view.impl()->grad_state().base_history = history;
+  if (!base.requires_grad()) return;
+  check_as(ErrorKind::runtime, dense(base), "a view of a tensor with holes was changed in place; clone() it first");
+  record("view", view, {&base}, [region = Region(base, view)](Gradients& g) {
+    const Tensor grad = zero_gradient(g.of_output(), region.base_shape, region.base_strides);
+    add_gradient_in_place(region.window(grad), g.of_output());
+    g.give(0, grad);
+  });
+}
+
+void rebase_history(const Tensor& t, Ref<Node> node) {
+  bump_version(t);
+  const Tensor base = base_of(t);
+  set_history(t, node);
+  if (!base.defined()) {
+    if (GradState* state = t.impl()->grad_state_or_null()) ++state->history;
+    return;
+  }
+  check_as(ErrorKind::runtime, dense(base), "a view of a tensor with holes was changed in place; clone() it first");
+  // The base's new gradient splits: outside the region it belongs to the base as it was, inside to the operation.
+  Ref<Node> split = make_node("assign to view", {&base}, [region = Region(base, t)](Gradients& g) {
+    const Tensor grad = clone_gradient(g.of_output(), region.base_strides);
+    const Tensor inside = region.window(grad);
+    g.give(1, clone_gradient(inside, contiguous_strides(region.shape)));
+    set_gradient_to_zero(inside);
+    g.give(0, grad);
+  });
+  split->edges.push_back({std::move(node), 0});
+  set_history(base, std::move(split));
+  GradState& state = base.impl()->grad_state();
+  t.impl()->grad_state().base_history = ++state.history;
+}
+
+}  // namespace lamina

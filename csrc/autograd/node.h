@@ -1,0 +1,203 @@
+// A node is one recorded operation: edges to what made its inputs, and a backward that turns the gradients of its outputs
+// into gradients of its inputs. It knows no operation; those live in ops/, each backward right beside its forward.
+#pragma once
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lamina {
+
+class Node;
+
+// Where a gradient flows to: input `input_nr` of `node`, that is, output `input_nr` of the operation it recorded.
+struct Edge {
+  Ref<Node> node;  // null: this input needs no gradient
+  std::uint32_t input_nr = 0;
+};
+
+constexpr int kInlineEdges = 3;
+
+// Edges, the first few in place: most operations have one or two.
+class Edges {
+ public:
+  void push_back(Edge e) {
+    if (size_ < kInlineEdges)
+      inline_[size_] = std::move(e);
+    else
+      more_.push_back(std::move(e));
+    ++size_;
+  }
+  int size() const { return size_; }
+  const Edge& operator[](int i) const { return i < kInlineEdges ? inline_[i] : more_[i - kInlineEdges]; }
+
+ private:
+  int size_ = 0;
+  Edge inline_[kInlineEdges];
+  std::vector<Edge> more_;
+};
+
+using Hook = std::function<Tensor(const Tensor&)>;  // an undefined result leaves the gradient as it is
+
+// What a backward sees: the gradients of the outputs, and places for those of the inputs.
+class Gradients {
+ public:
+  Gradients(const Edges& edges, Tensor* outputs, int output_count, std::vector<Tensor>& inputs)
+      : edges_(edges), outputs_(outputs), output_count_(output_count), inputs_(inputs) {}
+  // The gradient of output i; undefined when nothing downstream used that output. Never undefined for i = 0 of a node
+  // with one output.
+  const Tensor& of_output(int i = 0) const { return outputs_[i]; }
+  int outputs() const { return output_count_; }
+  // Is a gradient for input i worth computing?
+  bool wants(int i) const { return static_cast<bool>(edges_[i].node); }
+  void give(int i, Tensor grad) { inputs_[i] = std::move(grad); }
+
+ private:
+  const Edges& edges_;
+  Tensor* outputs_;
+  int output_count_;
+  std::vector<Tensor>& inputs_;
+};
+
+class Node : public GraphNode {
+ public:
+  virtual const char* name() const = 0;
+  virtual void backward(Gradients& g) = 0;
+  // Lets go of what was saved for backward; a second backward is then an error.
+  virtual void free_saved() {}
+  virtual bool is_accumulator() const { return false; }
+
+  Edges edges;
+  std::uint32_t outputs = 1;
+  // Run on the gradient of an output, in order of registration, before backward sees it.
+  struct HookEntry {
+    std::uint32_t output_nr;
+    std::uint64_t id;
+    Hook hook;
+  };
+  std::vector<HookEntry> hooks;
+};
+
+// An input saved for backward. Knows when the tensor was changed in place since.
+class SavedTensor {
+ public:
+  SavedTensor() = default;
+  explicit SavedTensor(Tensor t) : tensor_(std::move(t)), version_(tensor_.version()) {}
+  const Tensor& get() const {
+    check_as(ErrorKind::runtime, tensor_.version() == version_, "a tensor of shape ", tensor_.shape(),
+             " that backward needs was changed in place after it was used (saved at version ", version_,
+             ", now at version ", tensor_.version(), "); clone it before the change");
+    return tensor_;
+  }
+
+ private:
+  Tensor tensor_;
+  std::uint32_t version_ = 0;
+};
+
+// An input to be saved. (Storage is shared; nothing is copied.)
+inline SavedTensor save(const Tensor& t) { return SavedTensor(t); }
+// An operation's own output: saved outside the graph, for the node must not own itself.
+inline SavedTensor save_output(const Tensor& t) { return SavedTensor(detach(t)); }
+
+// A node whose backward is a closure; what the closure captured is what was saved.
+template <class Backward>
+class ClosureNode final : public Node {
+ public:
+  ClosureNode(const char* name, Backward b) : name_(name), backward_(std::move(b)) {}
+  const char* name() const override { return name_; }
+  void backward(Gradients& g) override {
+    check_as(ErrorKind::runtime, backward_.has_value(),
+             "backward a second time through a graph whose saved tensors are already freed; pass retain_graph=True to "
+             "the first backward");
+    (*backward_)(g);
+  }
+  void free_saved() override { backward_.reset(); }
+
+ private:
+  const char* name_;
+  std::optional<Backward> backward_;
+};
+
+// ---- grad mode ----
+bool grad_enabled();
+void set_grad_enabled(bool on);
+class GradMode {
+ public:
+  explicit GradMode(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
+  ~GradMode() { set_grad_enabled(before_); }
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool before_;
+};
+
+// ---- recording ----
+// The edge that leads to what made `t`; for a leaf that requires grad, to its accumulator.
+Edge gradient_edge(const Tensor& t);
+
+inline bool needs_grad(const Tensor& t) { return t.requires_grad() && grad_enabled(); }
+template <class... T>
+bool needs_grad(const Tensor& t, const T&... more) {
+  return grad_enabled() && (t.requires_grad() || ... || more.requires_grad());
+}
+
+inline void set_history(const Tensor& output, Ref<Node> node, std::uint32_t output_nr = 0) {
+  output.impl()->grad_fn = Ref<GraphNode>(node.get());
+  output.impl()->output_nr = output_nr;
+}
+
+// A node whose backward(Gradients&) leads to `inputs`, in the order given; null or undefined ones need no gradient.
+template <class Backward>
+Ref<Node> make_node(const char* name, std::initializer_list<const Tensor*> inputs, Backward backward) {
+  Ref<Node> node(new ClosureNode<Backward>(name, std::move(backward)));
+  for (const Tensor* t : inputs) node->edges.push_back(t && t->defined() ? gradient_edge(*t) : Edge{});
+  return node;
+}
+// Records an operation with one output.
+template <class Backward>
+void record(const char* name, const Tensor& output, std::initializer_list<const Tensor*> inputs, Backward backward) {
+  set_history(output, make_node(name, inputs, std::move(backward)));
+}
+// The same for operations with several outputs or any number of inputs.
+template <class Backward>
+void record(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, Backward backward) {
+  Ref<Node> node(new ClosureNode<Backward>(name, std::move(backward)));
+  for (const Tensor& t : inputs) node->edges.push_back(t.defined() ? gradient_edge(t) : Edge{});
+  node->outputs = static_cast<std::uint32_t>(outputs.size());
+  std::uint32_t nr = 0;
+  for (const Tensor& t : outputs) {
+    if (t.defined() && is_floating(t.dtype())) set_history(t, node, nr);
+    ++nr;
+  }
+}
+
+// ---- leaves and hooks (leaf.cpp) ----
+void set_requires_grad(const Tensor& t, bool on);
+Tensor grad_of(const Tensor& t);  // may be undefined
+void set_grad(const Tensor& t, const Tensor& grad);
+void retain_grad(const Tensor& t);  // a non-leaf keeps its gradient in .grad too
+struct HookHandle {
+  Ref<Node> node;
+  std::uint64_t id;
+};
+HookHandle add_hook(const Tensor& t, Hook hook);
+void remove_hook(const HookHandle& handle);
+
+// ---- in-place changes (inplace.cpp) ----
+// Before t's memory is written: refuses leaves that require grad, read-only memory and tensors that overlap themselves.
+void check_writable(const char* op, const Tensor& t);
+// After it was written without being recorded.
+void bump_version(const Tensor& t);
+// After it was written by the operation `node` recorded (whose input 0 is t as it was): t, the tensor it is a view of
+// and that tensor's other views all change their history.
+void rebase_history(const Tensor& t, Ref<Node> node);
+// Ties a new view to the tensor whose storage it shares, so that later changes to either are known to both.
+void link_view(const Tensor& view, const Tensor& source);
+// Makes a view's history lead through its base again if the base was changed in place since.
+void refresh_view(const Tensor& view);
+
+}  // namespace lamina

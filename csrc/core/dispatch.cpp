@@ -1,0 +1,74 @@
+#include "core/dispatch.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "core/errors.h"
+
+#if defined(__x86_64__)
+#define LAMINA_CPU_TARGETS(X) X(avx512) X(avx2) X(scalar)
+#elif defined(__aarch64__)
+#define LAMINA_CPU_TARGETS(X) X(neon) X(scalar)
+#else
+#define LAMINA_CPU_TARGETS(X) X(scalar)
+#endif
+
+namespace lamina {
+
+#define LAMINA_DECLARE_TARGET(target) \
+  namespace target {                  \
+  const KernelTable& table();         \
+  }
+LAMINA_CPU_TARGETS(LAMINA_DECLARE_TARGET)
+
+namespace {
+
+bool machine_has(const char* target) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+                    __builtin_cpu_supports("bmi2");
+  if (!std::strcmp(target, "avx2")) return avx2;
+  if (!std::strcmp(target, "avx512"))
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+  return true;
+}
+
+struct Target {
+  const char* name;
+  const KernelTable& (*table)();
+};
+#define LAMINA_TARGET_ROW(target) {#target, target::table},
+constexpr Target kTargets[] = {LAMINA_CPU_TARGETS(LAMINA_TARGET_ROW)};
+
+const KernelTable& choose() {
+  const char* forced = std::getenv("LAMINA_ISA");
+  const bool automatic = !forced || !*forced;
+  std::string known;
+  for (const Target& t : kTargets) {
+    known += known.empty() ? t.name : std::string(", ") + t.name;
+    if (!automatic && std::strcmp(forced, t.name)) continue;
+    if (machine_has(t.name)) return t.table();
+    check_as(ErrorKind::runtime, automatic, "LAMINA_ISA=", forced, ": this processor lacks that instruction set");
+  }
+  fail(ErrorKind::runtime, "LAMINA_ISA=", forced, " is unknown; this build has ", known);
+}
+
+}  // namespace
+
+const KernelTable& kernels(Device device) {
+  check_as(ErrorKind::not_implemented, device.type == DeviceType::cpu, "device ", device, " is not available");
+  static const KernelTable& table = choose();
+  return table;
+}
+
+std::vector<std::string> supported_targets() {
+  std::vector<std::string> names;
+  for (const Target& t : kTargets)
+    if (machine_has(t.name)) names.emplace_back(t.name);
+  return names;
+}
+
+}  // namespace lamina

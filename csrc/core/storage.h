@@ -1,0 +1,37 @@
+// A run of bytes on a device, shared by every tensor that views it.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "core/allocator.h"
+#include "core/ref.h"
+
+namespace lamina {
+
+// Something derived from a storage's contents and kept beside it (packed weights), valid for one version.
+struct StorageCache {
+  virtual ~StorageCache() = default;
+};
+
+class Storage : public RefCounted {
+ public:
+  Storage(std::size_t bytes, Device device);
+  // Memory that belongs to somebody else; `free` lets go of it, on whatever thread drops the last tensor.
+  Storage(void* data, std::size_t bytes, Device device, bool writable, std::function<void()> free);
+  ~Storage();
+  static void destroy(Storage* s) { delete s; }
+
+  void* const data;
+  const std::size_t bytes;
+  const Device device;
+  const bool writable = true;
+  std::atomic<std::uint32_t> version{0};  // counts in-place changes; saved tensors compare it
+  std::shared_ptr<StorageCache> cache;    // guarded by its user (ops/gemm.cpp)
+
+ private:
+  std::function<void()> free_;
+};
+
+}  // namespace lamina

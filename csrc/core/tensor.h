@@ -1,0 +1,117 @@
+// A tensor is a counted handle to a TensorImpl: a typed, strided window on a Storage, plus its place in the autograd graph.
+#pragma once
+#include <memory>
+
+#include "core/device.h"
+#include "core/dims.h"
+#include "core/dtype.h"
+#include "core/storage.h"
+
+namespace lamina {
+
+// What core needs to know of an autograd node: that it is counted, and how a chain of them is torn down (autograd/node.h).
+class GraphNode : public RefCounted {
+ public:
+  virtual ~GraphNode() = default;
+  static void destroy(GraphNode*);
+};
+
+struct TensorImpl;
+
+class Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(TensorImpl* impl) : impl_(impl) {}
+
+  bool defined() const { return static_cast<bool>(impl_); }
+  TensorImpl* impl() const { return impl_.get(); }
+  inline const Dims& shape() const;
+  inline const Dims& strides() const;
+  inline std::int64_t size(int dim) const;
+  inline int ndim() const;
+  inline std::int64_t numel() const;
+  inline DType dtype() const;
+  inline Device device() const;
+  inline bool contiguous() const;
+  inline bool requires_grad() const;
+  inline std::uint32_t version() const;
+  inline Storage& storage() const;
+  template <class T = void>
+  inline T* data() const;
+  std::size_t item_size() const { return lamina::item_size(dtype()); }
+  std::int64_t offset_bytes() const { return data<char>() - static_cast<char*>(storage().data); }
+  friend bool operator==(const Tensor& a, const Tensor& b) { return a.impl_ == b.impl_; }  // the same object
+
+ private:
+  Ref<TensorImpl> impl_;
+};
+
+// The rarer half of a tensor's autograd state: leaves with gradients, differentiable views.
+struct GradState {
+  Tensor grad;
+  Ref<GraphNode> accumulator;  // a leaf's AccumulateGrad node
+  Tensor base;                 // a differentiable view's root: writing to one must tell the other
+  std::uint32_t base_history = 0;  // value of the base's `history` when this view's grad_fn was made
+  std::uint32_t history = 0;       // a base's count of in-place changes made through its views
+  bool retains_grad = false;
+};
+
+struct TensorImpl : RefCounted {
+  TensorImpl(Ref<Storage> storage, std::int64_t offset_bytes, const Dims& shape, const Dims& strides, DType dtype);
+  ~TensorImpl();
+  static void destroy(TensorImpl* t) { delete t; }
+  void set_geometry(const Dims& shape, const Dims& strides);
+  GradState& grad_state() {
+    if (!grad_state_) grad_state_ = std::make_shared<GradState>();
+    return *grad_state_;
+  }
+  std::weak_ptr<GradState> weak_grad_state() {
+    grad_state();
+    return grad_state_;
+  }
+  GradState* grad_state_or_null() const { return grad_state_.get(); }
+
+  Ref<Storage> storage;
+  void* data;  // first element
+  std::int64_t numel;
+  Dims shape, strides;  // strides in elements
+  DType dtype;
+  bool contiguous;
+  bool leaf_requires_grad = false;
+  std::uint32_t output_nr = 0;  // which output of grad_fn this is
+  Ref<GraphNode> grad_fn;       // null for leaves
+  void* wrapper = nullptr;      // the live Python object of this tensor, if any (bind/tensor_type.cpp)
+
+ private:
+  std::shared_ptr<GradState> grad_state_;
+};
+
+const Dims& Tensor::shape() const { return impl_->shape; }
+const Dims& Tensor::strides() const { return impl_->strides; }
+std::int64_t Tensor::size(int dim) const { return impl_->shape[dim < 0 ? dim + impl_->shape.size() : dim]; }
+int Tensor::ndim() const { return impl_->shape.size(); }
+std::int64_t Tensor::numel() const { return impl_->numel; }
+DType Tensor::dtype() const { return impl_->dtype; }
+Device Tensor::device() const { return impl_->storage->device; }
+bool Tensor::contiguous() const { return impl_->contiguous; }
+bool Tensor::requires_grad() const { return impl_->leaf_requires_grad || impl_->grad_fn; }
+std::uint32_t Tensor::version() const { return impl_->storage->version.load(std::memory_order_relaxed); }
+Storage& Tensor::storage() const { return *impl_->storage; }
+template <class T>
+T* Tensor::data() const {
+  return static_cast<T*>(impl_->data);
+}
+
+// New contiguous memory, contents undefined.
+Tensor empty(const Dims& shape, DType dtype, Device device = {});
+// A window on existing storage. Checked: every element must lie inside it.
+Tensor view_of(const Tensor& t, const Dims& shape, const Dims& strides, std::int64_t offset_bytes);
+// The same elements outside the graph.
+Tensor detach(const Tensor& t);
+// The smallest run [first, last) of element offsets, relative to the first element, that a geometry touches.
+struct Extent {
+  std::int64_t first, last;
+};
+Extent extent(const Dims& shape, const Dims& strides);
+
+}  // namespace lamina

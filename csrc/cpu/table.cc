@@ -1,0 +1,26 @@
+// This target's table, filled family by family.
+#include "kernels/table.h"
+
+#define LAMINA_STRING_(x) #x
+#define LAMINA_STRING(x) LAMINA_STRING_(x)
+
+namespace lamina {
+namespace LAMINA_TARGET {
+
+void fill_elementwise(ElementwiseTable&);
+
+namespace {
+struct Filled {
+  KernelTable table;
+  Filled() : table{} {
+    table.target = LAMINA_STRING(LAMINA_TARGET);
+    fill_elementwise(table.elementwise);
+  }
+};
+const Filled filled;
+}  // namespace
+
+const KernelTable& table() { return filled.table; }
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

@@ -1,0 +1,97 @@
+#include "ops/loops.h"
+
+namespace lamina {
+
+Dims broadcast_shapes(const Dims& a, const Dims& b, const char* op) {
+  if (a == b) return a;
+  const int ndim = a.size() > b.size() ? a.size() : b.size();
+  Dims out(ndim);
+  for (int i = 1; i <= ndim; ++i) {
+    const std::int64_t x = i <= a.size() ? a[a.size() - i] : 1, y = i <= b.size() ? b[b.size() - i] : 1;
+    check(x == y || x == 1 || y == 1, op, ": shapes ", a, " and ", b, " do not broadcast: ", x, " against ", y,
+          " in dimension ", -i);
+    out[ndim - i] = x == 1 ? y : x;
+  }
+  return out;
+}
+
+LoopBuilder::LoopBuilder(const Dims& shape) {
+  loop_.ndim = shape.size();
+  loop_.operand_count = 0;
+  loop_.numel = 1;
+  for (int i = 0; i < shape.size(); ++i) {
+    loop_.shape[i] = shape[i];
+    loop_.numel *= shape[i];
+  }
+}
+
+LoopBuilder& LoopBuilder::add(const Tensor& t) {
+  Operand& o = loop_.operands[loop_.operand_count++];
+  o.data = t.data();
+  o.dtype = t.dtype();
+  const int missing = loop_.ndim - t.ndim();
+  bool same = missing == 0 && t.contiguous();
+  for (int i = 0; i < loop_.ndim; ++i) {
+    const bool broadcast = i < missing || (t.shape()[i - missing] == 1 && loop_.shape[i] != 1);
+    o.strides[i] = broadcast ? 0 : t.strides()[i - missing];
+    same &= !broadcast;
+  }
+  flat_ &= same;
+  return *this;
+}
+
+LoopBuilder& LoopBuilder::add(const Scalar& s, DType type) {
+  Operand& o = loop_.operands[loop_.operand_count++];
+  o.data = nullptr;
+  o.dtype = type;
+  for (int i = 0; i < loop_.ndim; ++i) o.strides[i] = 0;
+  switch (type) {
+    case DType::f64: o.immediate.f64 = s.as_double(); break;
+    case DType::i64: o.immediate.i64 = s.as_int64(); break;
+    case DType::i32: o.immediate.i32 = static_cast<std::int32_t>(s.as_int64()); break;
+    case DType::u8: o.immediate.u8 = static_cast<std::uint8_t>(s.as_int64()); break;
+    case DType::b8: o.immediate.u8 = s.as_bool(); break;
+    default: o.immediate.f32 = static_cast<float>(s.as_double()); o.dtype = DType::f32; break;
+  }
+  return *this;
+}
+
+Loop LoopBuilder::build() {
+  if (flat_) {  // immediates step by zero in one dimension as in many
+    loop_.shape[0] = loop_.numel;
+    loop_.ndim = 1;
+    for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[0] = loop_.operands[k].data ? 1 : 0;
+    return loop_;
+  }
+  int kept = 0;  // dimensions so far, outermost first
+  for (int i = 0; i < loop_.ndim; ++i) {
+    if (loop_.shape[i] == 1) continue;
+    bool merge = kept > 0;
+    for (int k = 0; k < loop_.operand_count && merge; ++k) {
+      const auto& s = loop_.operands[k].strides;
+      merge = s[kept - 1] == s[i] * loop_.shape[i];
+    }
+    const int to = merge ? kept - 1 : kept;
+    loop_.shape[to] = merge ? loop_.shape[to] * loop_.shape[i] : loop_.shape[i];
+    for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[to] = loop_.operands[k].strides[i];
+    if (!merge) ++kept;
+  }
+  if (kept == 0) {
+    loop_.shape[0] = loop_.numel;
+    for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[0] = 0;
+    kept = 1;
+  }
+  loop_.ndim = kept;
+  return loop_;
+}
+
+bool overlaps_askew(const Tensor& a, const Tensor& b) {
+  if (&a.storage() != &b.storage()) return false;
+  if (a.data() == b.data() && a.strides() == b.strides() && a.shape() == b.shape() && a.dtype() == b.dtype()) return false;
+  const Extent x = extent(a.shape(), a.strides()), y = extent(b.shape(), b.strides());
+  const char *a0 = a.data<char>(), *b0 = b.data<char>();
+  const auto sa = static_cast<std::int64_t>(a.item_size()), sb = static_cast<std::int64_t>(b.item_size());
+  return a0 + x.first * sa < b0 + y.last * sb && b0 + y.first * sb < a0 + x.last * sa;
+}
+
+}  // namespace lamina

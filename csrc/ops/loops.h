@@ -1,0 +1,28 @@
+// From tensors to the iteration space of a kernel: broadcasting, merging of dimensions, overlap.
+#pragma once
+#include "core/tensor.h"
+#include "kernels/loop.h"
+#include "ops/promote.h"
+
+namespace lamina {
+
+// The broadcast of two shapes; `op` is named in the error.
+Dims broadcast_shapes(const Dims& a, const Dims& b, const char* op);
+
+class LoopBuilder {
+ public:
+  explicit LoopBuilder(const Dims& shape);
+  LoopBuilder& add(const Tensor& t);                      // broadcast to the shape
+  LoopBuilder& add(const Scalar& s, DType compute_type);  // an immediate
+  LoopBuilder& add(const Arg& a, DType compute_type) { return a.is_tensor() ? add(a.tensor()) : add(a.number(), compute_type); }
+  Loop build();  // merges dimensions that every operand steps through alike
+
+ private:
+  Loop loop_;
+  bool flat_ = true;  // every operand so far is contiguous and of the full shape
+};
+
+// Do a and b share memory, but not element for element? Writing one while reading the other would then go wrong.
+bool overlaps_askew(const Tensor& a, const Tensor& b);
+
+}  // namespace lamina
