@@ -346,7 +346,7 @@ struct hypot_op {  // scaled so that squares neither overflow nor vanish
 struct remainder_op {  // the sign of the divisor, as in Python
   template <class V> static V f(V a, V b) {
     const V r = fmod(a, b);
-    return select((r != V(0)) & ((r < V(0)) ^ (b < V(0))), r + b, r);
+    return select((r != V(0)) & ((r < V(0)) ^ (b < V(0))), V(r + b), r);
   }
   template <class V> static V da(V dy, V, V) { return dy; }
   template <class V> static V db(V dy, V a, V b) { return -dy * floor(a / b); }

@@ -1,0 +1,40 @@
+#include "autograd/engine.h"
+
+#include "bind/common.h"
+
+namespace lamina::bind {
+namespace {
+
+// A Python callable that may be dropped on any thread.
+std::shared_ptr<py::object> shared_callable(py::object f) {
+  return {new py::object(std::move(f)), [](py::object* o) {
+            if (!Py_IsInitialized()) return;
+            py::gil_scoped_acquire gil;
+            delete o;
+          }};
+}
+
+Hook python_hook(py::object f) {
+  return [f = shared_callable(std::move(f))](const Tensor& grad) {
+    py::gil_scoped_acquire gil;
+    const py::object result = (*f)(grad);
+    if (result.is_none()) return Tensor();
+    check_as(ErrorKind::type, is_tensor(result.ptr()), "a hook must return a Tensor or None");
+    return tensor_of(result.ptr());
+  };
+}
+
+}  // namespace
+
+void bind_autograd(py::module_& m) {
+  m.def("_backward", &backward, py::arg("tensors"), py::arg("gradients"), py::arg("retain_graph"), ReleaseGil());
+  m.def("_gradients", &gradients, py::arg("outputs"), py::arg("gradients"), py::arg("inputs"), py::arg("retain_graph"), ReleaseGil());
+  m.def("is_grad_enabled", &grad_enabled);
+  m.def("_set_grad_enabled", &set_grad_enabled, py::arg("mode"));
+  py::class_<HookHandle>(m, "HookHandle", "What register_hook returns.").def("remove", &remove_hook);
+  def_method("register_hook", [](const Tensor& t, py::object hook) { return add_hook(t, python_hook(std::move(hook))); }, py::arg("hook"));
+  def_method("retain_grad", &retain_grad);
+  def_method("requires_grad_", [](const Tensor& t, bool on) { return set_requires_grad(t, on), t; }, py::arg("requires_grad") = true);
+}
+
+}  // namespace lamina::bind

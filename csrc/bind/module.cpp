@@ -1,0 +1,13 @@
+#include "bind/common.h"
+
+PYBIND11_MODULE(_C, m) {
+  using namespace lamina::bind;
+  m.doc() = "lamina's compiled core.";
+  bind_types(m);
+  bind_tensor_type(m);
+  bind_elementwise(m);
+  bind_view(m);
+  bind_interop(m);
+  bind_autograd(m);
+  bind_runtime(m);
+}

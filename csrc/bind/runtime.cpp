@@ -1,0 +1,61 @@
+// Threads, memory, build.
+#include "bind/common.h"
+#include "core/dispatch.h"
+#include "core/parallel.h"
+#include "core/stream.h"
+
+namespace lamina::bind {
+namespace {
+
+// Opened with `with`; everything launched inside on this thread is written down.
+class Recorder {
+ public:
+  void open() {
+    check_as(ErrorKind::runtime, !current_stream().recording(), "a recording is already open on this thread");
+    recording_ = std::make_unique<Recording>();
+    current_stream().set_recording(recording_.get());
+  }
+  void close() { current_stream().set_recording(nullptr); }
+  const Recording& recording() const {
+    check_as(ErrorKind::runtime, recording_ && current_stream().recording() != recording_.get(), "nothing is recorded yet");
+    return *recording_;
+  }
+
+ private:
+  std::unique_ptr<Recording> recording_;
+};
+
+}  // namespace
+
+void bind_runtime(py::module_& m) {
+  m.def("get_num_threads", &thread_count);
+  m.def("set_num_threads", [](int n) {
+    check(n >= 1 && n <= 1024, "set_num_threads: expected 1 to 1024, got ", n);
+    set_thread_count(n);
+  }, py::arg("threads"));
+  m.def("_target", [] { return kernels().target; });
+  m.def("_supported_targets", &supported_targets);
+  m.def("_memory_stats", [] {
+    const MemoryStats s = memory_stats();
+    py::dict d;
+    d["allocated"] = s.allocated;
+    d["peak"] = s.peak;
+    d["reserved"] = s.reserved;
+    d["allocations"] = s.allocations;
+    d["cache_hits"] = s.cache_hits;
+    return d;
+  });
+  m.def("_reset_peak_memory", &reset_peak_memory);
+  m.def("_release_cached_memory", &release_cached_memory);
+  py::class_<Recorder>(m, "_Recording")
+      .def(py::init())
+      .def("__enter__", [](Recorder& r) -> Recorder& { return r.open(), r; }, py::return_value_policy::reference)
+      .def("__exit__", [](Recorder& r, const py::args&) { r.close(); })
+      .def("__len__", [](const Recorder& r) { return r.recording().size(); })
+      .def("replay", [](const Recorder& r) { r.recording().replay(); }, ReleaseGil());
+  m.attr("_version") = LAMINA_VERSION;
+  m.attr("_build") = py::make_tuple(LAMINA_BUILD_TYPE, __VERSION__);
+  kernels();  // a wrong LAMINA_ISA is told at import
+}
+
+}  // namespace lamina::bind
