@@ -5,39 +5,34 @@
 //
 // softplus is log(1 + exp(x)), log_sigmoid is log(sigmoid(x)), neither overflowing nor losing a tail.
 #pragma once
+#include "simd/math_exp.h"
 #include "simd/math_lanes.h"
+#include "simd/math_log.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-template <class T>
-LAMINA_INLINE Vec<T> exp(Vec<T> x) {
-  return each_lane(x, [](T lane) { return exp(lane); });
+LAMINA_INLINE Vec<double> exp(Vec<double> x) {
+  return each_lane(x, [](double lane) { return exp(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> exp2(Vec<T> x) {
-  return each_lane(x, [](T lane) { return exp2(lane); });
+LAMINA_INLINE Vec<double> exp2(Vec<double> x) {
+  return each_lane(x, [](double lane) { return exp2(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> expm1(Vec<T> x) {
-  return each_lane(x, [](T lane) { return expm1(lane); });
+LAMINA_INLINE Vec<double> expm1(Vec<double> x) {
+  return each_lane(x, [](double lane) { return expm1(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> log(Vec<T> x) {
-  return each_lane(x, [](T lane) { return log(lane); });
+LAMINA_INLINE Vec<double> log(Vec<double> x) {
+  return each_lane(x, [](double lane) { return log(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> log2(Vec<T> x) {
-  return each_lane(x, [](T lane) { return log2(lane); });
+LAMINA_INLINE Vec<double> log2(Vec<double> x) {
+  return each_lane(x, [](double lane) { return log2(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> log10(Vec<T> x) {
-  return each_lane(x, [](T lane) { return log10(lane); });
+LAMINA_INLINE Vec<double> log10(Vec<double> x) {
+  return each_lane(x, [](double lane) { return log10(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> log1p(Vec<T> x) {
-  return each_lane(x, [](T lane) { return log1p(lane); });
+LAMINA_INLINE Vec<double> log1p(Vec<double> x) {
+  return each_lane(x, [](double lane) { return log1p(lane); });
 }
 template <class T>
 LAMINA_INLINE Vec<T> sinh(Vec<T> x) {
@@ -47,21 +42,17 @@ template <class T>
 LAMINA_INLINE Vec<T> cosh(Vec<T> x) {
   return each_lane(x, [](T lane) { return cosh(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> tanh(Vec<T> x) {
-  return each_lane(x, [](T lane) { return tanh(lane); });
+LAMINA_INLINE Vec<double> tanh(Vec<double> x) {
+  return each_lane(x, [](double lane) { return tanh(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> sigmoid(Vec<T> x) {
-  return each_lane(x, [](T lane) { return sigmoid(lane); });
+LAMINA_INLINE Vec<double> sigmoid(Vec<double> x) {
+  return each_lane(x, [](double lane) { return sigmoid(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> softplus(Vec<T> x) {
-  return each_lane(x, [](T lane) { return softplus(lane); });
+LAMINA_INLINE Vec<double> softplus(Vec<double> x) {
+  return each_lane(x, [](double lane) { return softplus(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> log_sigmoid(Vec<T> x) {
-  return each_lane(x, [](T lane) { return log_sigmoid(lane); });
+LAMINA_INLINE Vec<double> log_sigmoid(Vec<double> x) {
+  return each_lane(x, [](double lane) { return log_sigmoid(lane); });
 }
 template <class T>
 LAMINA_INLINE Vec<T> erf(Vec<T> x) {

@@ -4,9 +4,9 @@
 
 #include "simd/vec_ops.h"
 
-// GCC 12 takes the unused operand of its own intrinsics for an uninitialised variable (GCC bug 105593).
+// GCC 12 takes the unused operand of its own intrinsics for an uninitialised variable (GCC bug 105593), wherever they
+// end up inlined: switched off for the whole file that includes this.
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
@@ -281,7 +281,3 @@ LAMINA_INLINE Vec<double> to_vec(Ints<double> a) { return _mm512_cvtepi64_pd(a.v
 }  // namespace
 }  // namespace LAMINA_TARGET
 }  // namespace lamina
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif

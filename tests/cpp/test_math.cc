@@ -1,0 +1,154 @@
+// The functions of math.h against the C library in double, over the whole float range in strides; built once per
+// target.
+//
+//   test_math [stride [function]]
+//
+// prints for each function the largest error in units in the last place (ulp) of float and where it is.
+#include <cstdlib>
+#include <string>
+
+#include "check.h"
+#include "simd/math.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+uint32_t stride = 4093;
+std::string only;
+
+// Distance from the exact value in units in the last place, where a denormal's unit is 2^-149 and infinity is the
+// number after the largest.
+double ulps_off(float got, double exact) {
+  if (std::isnan(got) || std::isnan(exact)) return std::isnan(got) && std::isnan(exact) ? 0 : 1e30;
+  if (std::isinf(exact)) return static_cast<double>(got) == exact ? 0 : 1e30;
+  int exponent;
+  std::frexp(exact, &exponent);
+  exponent = exponent - 24 < -149 ? -149 : exponent - 24 > 104 ? 104 : exponent - 24;
+  const double value = std::isinf(got) ? std::copysign(0x1p128, got) : static_cast<double>(got);
+  if (std::isinf(got) && std::fabs(exact) >= 0x1p128) return std::signbit(got) == std::signbit(exact) ? 0 : 1e30;
+  return std::fabs(value - exact) * std::ldexp(1.0, -exponent);
+}
+
+struct Worst {
+  double error = 0, x = 0, y = 0, got = 0, want = 0;
+  void see(float x_, float y_, float got_, double want_) {
+    const double e = ulps_off(got_, want_);
+    if (e > error) *this = {e, x_, y_, got_, want_};
+  }
+  void report(const char* name, double limit) const {
+    std::printf("%-12s %8.3f ulp at %a", name, error, x);
+    if (y != 0) std::printf(", %a", y);
+    std::printf("\n");
+    check(error <= limit, name, x, y, got, want);
+  }
+};
+
+template <class F, class G>
+void one(const char* name, double limit, F f, G exact) {
+  if (!only.empty() && only != name) return;
+  constexpr int w = Vec<float>::width;
+  Worst worst;
+  float x[w], got[w];
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32;) {
+    for (float& lane : x) {
+      const uint32_t word = static_cast<uint32_t>(bits);
+      std::memcpy(&lane, &word, sizeof lane);
+      bits += stride;
+    }
+    f(Vec<float>::load(x)).store(got);
+    for (int i = 0; i < w; ++i) worst.see(x[i], 0, got[i], exact(x[i]));
+  }
+  // Where strides would miss: the neighbourhood of small integers and halves, zeros, denormals, and the extremes.
+  for (float start :
+       {0.0f,  0x1p-126f, 0.25f, 0.5f,  1.0f,   1.5f,   2.0f,   4.0f,   8.0f,   9.0f,   16.0f,  17.0f,  87.0f,
+        88.0f, 88.7f,     89.0f, 89.4f, 103.0f, 104.0f, 126.0f, 127.0f, 128.0f, 149.0f, 150.0f, 3.4e38f}) {
+    for (float sign : {1.0f, -1.0f}) {
+      float up = start, down = start;
+      for (int k = 0; k < 2000; ++k) {
+        for (float at : {up, down}) {
+          const float value = sign * at;
+          for (float& lane : x) lane = value;
+          f(Vec<float>::load(x)).store(got);
+          const double want = exact(value);
+          worst.see(value, 0, got[0], want);
+          if (value == 0 && want == 0) check(same(got[0], static_cast<float>(want)), name, value, got[0]);
+        }
+        up = std::nextafter(up, INFINITY);
+        down = std::nextafter(down, -INFINITY);
+      }
+    }
+  }
+  worst.report(name, limit);
+  // In each lane by itself, among lanes of all kinds: a slow path must not disturb its neighbours.
+  const std::vector<float> mixed = interesting_numbers<float, uint32_t>();
+  for (size_t i = 0; i + w <= mixed.size(); i += w) {
+    f(Vec<float>::load(&mixed[i])).store(got);
+    for (int l = 0; l < w; ++l) {
+      const double want = exact(mixed[i + l]);
+      check(ulps_off(got[l], want) <= limit, name, mixed[i + l], got[l], want);
+      if (want == 0 || std::isinf(want)) check(same(got[l], static_cast<float>(want)), name, mixed[i + l], got[l]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
+
+int main(int argc, char** argv) {
+  using namespace lamina::LAMINA_TARGET;
+  if (argc > 1) stride = static_cast<uint32_t>(std::atoi(argv[1]));
+  if (argc > 2) only = argv[2];
+  using D = double;
+  one(
+      "exp", 1.2, [](auto x) { return exp(x); }, [](D x) { return ::exp(x); });
+  one(
+      "exp2", 1.2, [](auto x) { return exp2(x); }, [](D x) { return ::exp2(x); });
+  one(
+      "expm1", 1.5, [](auto x) { return expm1(x); }, [](D x) { return ::expm1(x); });
+  one(
+      "log", 1, [](auto x) { return log(x); }, [](D x) { return ::log(x); });
+  one(
+      "log2", 1.7, [](auto x) { return log2(x); }, [](D x) { return ::log2(x); });
+  one(
+      "log10", 2, [](auto x) { return log10(x); }, [](D x) { return ::log10(x); });
+  one(
+      "log1p", 1.5, [](auto x) { return log1p(x); }, [](D x) { return ::log1p(x); });
+  one(
+      "sinh", 2, [](auto x) { return sinh(x); }, [](D x) { return ::sinh(x); });
+  one(
+      "cosh", 2, [](auto x) { return cosh(x); }, [](D x) { return ::cosh(x); });
+  one(
+      "tanh", 2.5, [](auto x) { return tanh(x); }, [](D x) { return ::tanh(x); });
+  one(
+      "sigmoid", 2.5, [](auto x) { return sigmoid(x); }, [](D x) { return 1 / (1 + ::exp(-x)); });
+  one(
+      "softplus", 2, [](auto x) { return softplus(x); },
+      [](D x) { return std::fmax(x, 0.0) + (x != x ? x : ::log1p(::exp(-std::fabs(x)))); });
+  one(
+      "log_sigmoid", 2, [](auto x) { return log_sigmoid(x); },
+      [](D x) { return -(std::fmax(-x, 0.0) + (x != x ? x : ::log1p(::exp(-std::fabs(x))))); });
+  one(
+      "erf", 2, [](auto x) { return erf(x); }, [](D x) { return ::erf(x); });
+  one(
+      "erfc", 2.5, [](auto x) { return erfc(x); }, [](D x) { return ::erfc(x); });
+  one(
+      "sin", 2, [](auto x) { return sin(x); }, [](D x) { return ::sin(x); });
+  one(
+      "cos", 2, [](auto x) { return cos(x); }, [](D x) { return ::cos(x); });
+  one(
+      "tan", 2, [](auto x) { return tan(x); }, [](D x) { return ::tan(x); });
+  one(
+      "asin", 2, [](auto x) { return asin(x); }, [](D x) { return ::asin(x); });
+  one(
+      "acos", 2, [](auto x) { return acos(x); }, [](D x) { return ::acos(x); });
+  one(
+      "atan", 2, [](auto x) { return atan(x); }, [](D x) { return ::atan(x); });
+  one(
+      "rsqrt", 1.5, [](auto x) { return rsqrt(x); }, [](D x) { return 1 / ::sqrt(x); });
+  one(
+      "reciprocal", 0.5, [](auto x) { return reciprocal(x); }, [](D x) { return 1 / x; });
+  std::printf("%d failures\n", failures);
+  return failures != 0;
+}
