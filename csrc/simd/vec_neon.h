@@ -4,11 +4,6 @@
 
 #include "simd/vec_ops.h"
 
-// GCC notes that an empty base class changed how structs of vectors are passed; nothing here is passed between objects.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
-
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
