@@ -21,12 +21,6 @@ struct Region {
   Tensor window(const Tensor& grad) const { return view_of(grad, shape, strides, grad.offset_bytes() + offset_bytes); }
 };
 
-// Do distinct indices reach distinct elements, with no holes between them?
-bool dense(const Tensor& t) {
-  const Extent e = extent(t.shape(), t.strides());
-  return t.numel() == 0 || (e.first == 0 && e.last == t.numel());
-}
-
 Tensor base_of(const Tensor& t) {
   const GradState* state = t.impl()->grad_state_or_null();
   return state ? state->base : Tensor();

@@ -41,6 +41,21 @@ Extent extent(const Dims& shape, const Dims& strides) {
   return e;
 }
 
+bool dense(const Tensor& t) {
+  // Each dimension, taken by growing stride, must begin where the smaller ones end.
+  bool done[kMaxDims] = {};
+  std::int64_t expected = 1;
+  for (int round = 0; round < t.ndim(); ++round) {
+    int next = -1;
+    for (int d = 0; d < t.ndim(); ++d)
+      if (!done[d] && (t.shape()[d] == 1 || t.strides()[d] == expected)) next = d;
+    if (next < 0) return t.numel() == 0;
+    done[next] = true;
+    expected *= t.shape()[next];
+  }
+  return true;
+}
+
 Tensor view_of(const Tensor& t, const Dims& shape, const Dims& strides, std::int64_t offset_bytes) {
   const Extent e = extent(shape, strides);
   const auto item = static_cast<std::int64_t>(t.item_size());

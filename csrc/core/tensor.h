@@ -113,5 +113,7 @@ struct Extent {
   std::int64_t first, last;
 };
 Extent extent(const Dims& shape, const Dims& strides);
+// Do distinct indices reach distinct elements, with no holes between them?
+bool dense(const Tensor& t);
 
 }  // namespace lamina

@@ -158,7 +158,70 @@ void run(Loop loop, Inner inner, DType in_type, DType out_type, Params params) {
   });
 }
 
+// ---- copy ----
+
+// out[r · out_row + c] = in[r + c · in_column] in square tiles, so that both sides use whole cache lines.
+template <class T>
+void transpose(T* out, std::int64_t out_row, const T* in, std::int64_t in_column, std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t tile = 64 / sizeof(T) < 16 ? 16 : 64 / sizeof(T);
+  for (std::int64_t r0 = 0; r0 < rows; r0 += tile) {
+    const std::int64_t r1 = r0 + tile < rows ? r0 + tile : rows;
+    for (std::int64_t c0 = 0; c0 < columns; c0 += tile) {
+      const std::int64_t c1 = c0 + tile < columns ? c0 + tile : columns;
+      for (std::int64_t r = r0; r < r1; ++r)
+        for (std::int64_t c = c0; c < c1; ++c) out[r * out_row + c] = in[r + c * in_column];
+    }
+  }
+}
+
+void transpose_plane(const Operand& out, const Operand& in, const Cursor& c, int row_dim, int last, std::int64_t rows,
+                     std::int64_t columns) {
+  void *to = address(out, c.offset[0]), *from = address(in, c.offset[1]);
+  const std::int64_t so = out.strides[row_dim], si = in.strides[last];
+  switch (item_size(out.dtype)) {
+    case 8: return transpose(static_cast<std::uint64_t*>(to), so, static_cast<const std::uint64_t*>(from), si, rows, columns);
+    case 4: return transpose(static_cast<std::uint32_t*>(to), so, static_cast<const std::uint32_t*>(from), si, rows, columns);
+    case 2: return transpose(static_cast<std::uint16_t*>(to), so, static_cast<const std::uint16_t*>(from), si, rows, columns);
+    default: return transpose(static_cast<std::uint8_t*>(to), so, static_cast<const std::uint8_t*>(from), si, rows, columns);
+  }
+}
+
+// A copy whose two sides run along different dimensions goes plane by plane: `row_dim` is contiguous in the source, the
+// last one in the destination. Returns the row dimension, or -1 where rows do as well.
+int transposed_dimension(const Loop& loop) {
+  const Operand &out = loop.operands[0], &in = loop.operands[1];
+  const int last = loop.ndim - 1;
+  if (!in.data || in.dtype != out.dtype || out.strides[last] != 1 || in.strides[last] == 1 || loop.shape[last] < 8) return -1;
+  for (int d = last - 1; d >= 0; --d)
+    if (in.strides[d] == 1 && loop.shape[d] >= 8) return d;
+  return -1;
+}
+
+void copy_transposed(const Loop& loop, int row_dim) {
+  const int last = loop.ndim - 1;
+  constexpr std::int64_t kRows = 64;  // of a plane, a unit of work
+  const std::int64_t strips = (loop.shape[row_dim] + kRows - 1) / kRows;
+  std::int64_t planes = 1;
+  for (int d = 0; d < last; ++d) planes *= d == row_dim ? 1 : loop.shape[d];
+  const std::int64_t strip_elements = kRows * loop.shape[last];
+  parallel_for(planes * strips, strip_elements >= kGrain ? 1 : kGrain / strip_elements, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t row = unit % strips * kRows;
+      std::int64_t plane = unit / strips;
+      Cursor c{};
+      for (int d = last - 1; d >= 0; --d) {
+        const std::int64_t index = d == row_dim ? row : plane % loop.shape[d];
+        if (d != row_dim) plane /= loop.shape[d];
+        for (int k = 0; k < 2; ++k) c.offset[k] += index * loop.operands[k].strides[d];
+      }
+      const std::int64_t rows = loop.shape[row_dim] - row < kRows ? loop.shape[row_dim] - row : kRows;
+      transpose_plane(loop.operands[0], loop.operands[1], c, row_dim, last, rows, loop.shape[last]);
+    }
+  });
+}
+
 void copy(Loop loop) {
+  if (const int row_dim = transposed_dimension(loop); row_dim >= 0) return copy_transposed(loop, row_dim);
   const Operand &out = loop.operands[0], &in = loop.operands[1];
   const Move mover = moves(in.dtype, out.dtype);
   const int last = loop.ndim - 1;

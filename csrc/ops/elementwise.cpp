@@ -62,7 +62,7 @@ void write_unary(UnaryOp op, const Tensor& out, const Tensor& x, const Params& p
 Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const Params& params) {
   const DType t = compute_type(dy.dtype());
   const Inner inner = slot(kernels(dy.device()).elementwise.unary_grad[static_cast<int>(op)], t, row(op).name, dy.device());
-  const Tensor dx = empty(dy.shape(), dy.dtype(), dy.device());
+  const Tensor dx = empty_like_layout(dy, dy.dtype());
   run(dy, LoopBuilder(dy.shape()).add(dx).add(dy).add(saved).build(), inner, t, t, params);
   return dx;
 }
@@ -105,7 +105,7 @@ class SavedArg {
 Tensor binary_gradient(BinaryOp op, int side, const Tensor& dy, const Arg& a, const Arg& b) {
   const DType t = compute_type(dy.dtype());
   const Inner inner = slot(kernels(dy.device()).elementwise.binary_grad[side][static_cast<int>(op)], t, row(op).name, dy.device());
-  const Tensor d = empty(dy.shape(), dy.dtype(), dy.device());
+  const Tensor d = empty_like_layout(dy, dy.dtype());
   run(dy, LoopBuilder(dy.shape()).add(d).add(dy).add(a, t).add(b, t).build(), inner, t, t);
   return d;
 }
@@ -169,6 +169,16 @@ const Device& device_of(const Arg& a, const Arg& b, const char* name) {
   return a.tensor().storage().device;
 }
 
+// Memory for the result of a and b: laid out as the first operand that has its full shape.
+Tensor empty_result(const Arg& a, const Arg& b, DType type, Device device, const char* name) {
+  if (!a.is_tensor()) return empty_like_layout(b.tensor(), type);
+  if (!b.is_tensor() || a.tensor().shape() == b.tensor().shape()) return empty_like_layout(a.tensor(), type);
+  const Dims shape = broadcast_shapes(a.tensor().shape(), b.tensor().shape(), name);
+  if (shape == a.tensor().shape()) return empty_like_layout(a.tensor(), type);
+  if (shape == b.tensor().shape()) return empty_like_layout(b.tensor(), type);
+  return empty(shape, type, device);
+}
+
 }  // namespace
 
 const char* name_of(UnaryOp op) { return row(op).name; }
@@ -176,7 +186,7 @@ const char* name_of(BinaryOp op) { return row(op).name; }
 
 Tensor unary(UnaryOp op, const Tensor& x, Params params) {
   const Types types = types_of(row(op).name, row(op).kind, x.dtype());
-  Tensor y = empty(x.shape(), types.result, x.device());
+  Tensor y = empty_like_layout(x, types.result);
   write_unary(op, y, x, params);
   if (row(op).saves != Saves::no_gradient && needs_grad(x)) set_history(y, unary_node(op, x, x, y, params));
   return y;
@@ -202,10 +212,7 @@ Tensor binary(BinaryOp op, const Arg& a, const Arg& b) {
   const Device device = device_of(a, b, name);
   const Types types = types_of(name, row(op).kind, result_type({&a, &b}));
   check_divisor(op, b, types.result);
-  const Dims shape = !a.is_tensor()   ? b.tensor().shape()
-                     : !b.is_tensor() ? a.tensor().shape()
-                                      : broadcast_shapes(a.tensor().shape(), b.tensor().shape(), name);
-  Tensor y = empty(shape, types.result, device);
+  Tensor y = empty_result(a, b, types.result, device, name);
   write_binary(op, y, a, b, types.compute);
   if (records(op, a, b)) set_history(y, binary_node(op, a, b, a));
   return y;

@@ -1,5 +1,7 @@
 #include "ops/loops.h"
 
+#include <utility>
+
 namespace lamina {
 
 Dims broadcast_shapes(const Dims& a, const Dims& b, const char* op) {
@@ -56,33 +58,63 @@ LoopBuilder& LoopBuilder::add(const Scalar& s, DType type) {
   return *this;
 }
 
+void LoopBuilder::move_dimension(int to, int from) {
+  loop_.shape[to] = loop_.shape[from];
+  for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[to] = loop_.operands[k].strides[from];
+}
+
+// Outermost the dimension in which the output takes the longest steps, so that its memory is written in order.
+void LoopBuilder::sort_by_memory() {
+  const auto step = [&](int d) {
+    const std::int64_t s = loop_.operands[0].strides[d];
+    return s < 0 ? -s : s;
+  };
+  for (int i = 1; i < loop_.ndim; ++i)
+    for (int j = i; j > 0 && step(j - 1) < step(j); --j) {
+      std::swap(loop_.shape[j - 1], loop_.shape[j]);
+      for (int k = 0; k < loop_.operand_count; ++k) std::swap(loop_.operands[k].strides[j - 1], loop_.operands[k].strides[j]);
+    }
+}
+
+// Two dimensions through which every operand steps as through one become one.
+void LoopBuilder::merge_dimensions() {
+  int kept = 1;
+  for (int i = 1; i < loop_.ndim; ++i) {
+    bool merge = true;
+    for (int k = 0; k < loop_.operand_count && merge; ++k) {
+      const auto& s = loop_.operands[k].strides;
+      merge = s[kept - 1] == s[i] * loop_.shape[i];
+    }
+    const std::int64_t size = merge ? loop_.shape[kept - 1] * loop_.shape[i] : loop_.shape[i];
+    if (!merge) ++kept;
+    move_dimension(kept - 1, i);
+    loop_.shape[kept - 1] = size;
+  }
+  loop_.ndim = kept;
+}
+
 Loop LoopBuilder::build() {
-  if (flat_) {  // immediates step by zero in one dimension as in many
+  int kept = 0;
+  if (!flat_) {
+    for (int i = 0; i < loop_.ndim; ++i)
+      if (loop_.shape[i] != 1) move_dimension(kept++, i);
+    loop_.ndim = kept;
+    sort_by_memory();
+  }
+  if (kept == 0) {  // flat, or a single element; numbers step by zero in one dimension as in many
     loop_.shape[0] = loop_.numel;
     loop_.ndim = 1;
     for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[0] = loop_.operands[k].data ? 1 : 0;
     return loop_;
   }
-  int kept = 0;  // dimensions so far, outermost first
-  for (int i = 0; i < loop_.ndim; ++i) {
-    if (loop_.shape[i] == 1) continue;
-    bool merge = kept > 0;
-    for (int k = 0; k < loop_.operand_count && merge; ++k) {
-      const auto& s = loop_.operands[k].strides;
-      merge = s[kept - 1] == s[i] * loop_.shape[i];
-    }
-    const int to = merge ? kept - 1 : kept;
-    loop_.shape[to] = merge ? loop_.shape[to] * loop_.shape[i] : loop_.shape[i];
-    for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[to] = loop_.operands[k].strides[i];
-    if (!merge) ++kept;
-  }
-  if (kept == 0) {
-    loop_.shape[0] = loop_.numel;
-    for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[0] = 0;
-    kept = 1;
-  }
-  loop_.ndim = kept;
+  merge_dimensions();
   return loop_;
+}
+
+Tensor empty_like_layout(const Tensor& t, DType dtype) {
+  if (t.contiguous() || !dense(t)) return empty(t.shape(), dtype, t.device());
+  const Tensor flat = empty({t.numel()}, dtype, t.device());
+  return view_of(flat, t.shape(), t.strides(), 0);
 }
 
 bool overlaps_askew(const Tensor& a, const Tensor& b) {

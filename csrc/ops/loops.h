@@ -18,9 +18,17 @@ class LoopBuilder {
   Loop build();  // merges dimensions that every operand steps through alike
 
  private:
+  void move_dimension(int to, int from);
+  void sort_by_memory();
+  void merge_dimensions();
+
   Loop loop_;
   bool flat_ = true;  // every operand so far is contiguous and of the full shape
 };
+
+// An uninitialised result for an operation on t: of its shape, and of its memory order where t is dense (as a transposed
+// matrix is), so that both are walked straight through.
+Tensor empty_like_layout(const Tensor& t, DType dtype);
 
 // Do a and b share memory, but not element for element? Writing one while reading the other would then go wrong.
 bool overlaps_askew(const Tensor& a, const Tensor& b);
