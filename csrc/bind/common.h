@@ -6,6 +6,7 @@
 #include "core/scalar.h"
 #include "core/tensor.h"
 #include "ops/promote.h"
+#include "ops/values_indices.h"
 
 namespace py = pybind11;
 
@@ -19,9 +20,31 @@ PyObject* wrap(const Tensor& t);       // new reference; None for an undefined t
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
 void set_python_error();               // from the C++ exception being handled
 
+// Runs `f` and turns C++ exceptions into Python ones.
+template <class F>
+PyObject* guarded(F f) {
+  try {
+    return f();
+  } catch (...) {
+    set_python_error();
+    return nullptr;
+  }
+}
+template <class F>
+int guarded_int(F f) {
+  try {
+    f();
+    return 0;
+  } catch (...) {
+    set_python_error();
+    return -1;
+  }
+}
+
 // ---- types.cpp ----
 PyObject* wrap(DType t);  // new reference
 PyObject* wrap(Device d);
+PyObject* wrap(const ValuesIndices& v);  // the named tuple (values, indices)
 bool to_dtype(PyObject* o, DType& out);    // lamina.float32, "float32", np.float32, float, int, bool
 bool to_device(PyObject* o, Device& out);  // lamina.device("cpu"), "cpu"
 bool to_scalar(PyObject* o, Scalar& out);  // Python and NumPy numbers
@@ -94,6 +117,13 @@ struct type_caster<lamina::Tensor> {
     return true;
   }
   static handle cast(const lamina::Tensor& t, return_value_policy, handle) { return lamina::bind::wrap(t); }
+};
+
+template <>
+struct type_caster<lamina::ValuesIndices> {
+  PYBIND11_TYPE_CASTER(lamina::ValuesIndices, const_name("ValuesIndices"));
+  bool load(handle, bool) { return false; }
+  static handle cast(const lamina::ValuesIndices& v, return_value_policy, handle) { return lamina::bind::wrap(v); }
 };
 
 template <>

@@ -83,16 +83,6 @@ Tensor operand(const Row& row, PyObject* o) {
   return tensor_from_buffer(o);
 }
 
-template <class F>
-PyObject* guarded(F f) {
-  try {
-    return f();
-  } catch (...) {
-    set_python_error();
-    return nullptr;
-  }
-}
-
 PyObject* call_unary(UnaryOp op, PyObject* x, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords, bool in_place) {
   return guarded([&] {
     const Row& row = kUnaryRows[static_cast<int>(op)];

@@ -24,27 +24,6 @@ PyObject* python_hooks = nullptr;  // lamina._tensor: what is written in Python 
 
 Tensor& unwrap(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor; }
 
-// Runs `f` and turns C++ exceptions into Python ones.
-template <class F>
-PyObject* guarded(F f) {
-  try {
-    return f();
-  } catch (...) {
-    set_python_error();
-    return nullptr;
-  }
-}
-template <class F>
-int guarded_int(F f) {
-  try {
-    f();
-    return 0;
-  } catch (...) {
-    set_python_error();
-    return -1;
-  }
-}
-
 PyObject* call_python(const char* function, PyObject* args, PyObject* kwargs = nullptr) {
   if (!python_hooks && !(python_hooks = PyImport_ImportModule("lamina._tensor"))) return nullptr;
   PyObject* f = PyObject_GetAttrString(python_hooks, function);

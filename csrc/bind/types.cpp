@@ -1,4 +1,4 @@
-// dtype and device objects, and the conversions of numbers and shapes.
+// dtype and device objects, the named tuple (values, indices), and the conversions of numbers and shapes.
 #include <array>
 #include <cstring>
 #include <string>
@@ -13,6 +13,7 @@ struct DTypeObject {
 };
 std::array<PyObject*, kDTypeCount> dtype_objects{};
 PyObject* cpu_device = nullptr;
+PyTypeObject* values_indices_type = nullptr;
 
 bool dtype_from_name(const char* name, DType& out) {
   for (int i = 0; i < kDTypeCount; ++i)
@@ -32,6 +33,14 @@ PyObject* wrap(DType t) { return Py_NewRef(dtype_objects[static_cast<int>(t)]); 
 PyObject* wrap(Device d) {
   if (d == Device{}) return Py_NewRef(cpu_device);
   return py::detail::type_caster_base<Device>::cast(d, py::return_value_policy::copy, {}).ptr();
+}
+
+PyObject* wrap(const ValuesIndices& v) {
+  PyObject* o = PyStructSequence_New(values_indices_type);
+  if (!o) throw py::error_already_set();
+  PyStructSequence_SetItem(o, 0, wrap(v.values));
+  PyStructSequence_SetItem(o, 1, wrap(v.indices));
+  return o;
 }
 
 bool to_dtype(PyObject* o, DType& out) {
@@ -164,6 +173,11 @@ void bind_types(py::module_& m) {
       .def("__reduce__", [](py::object self) { return py::make_tuple(py::type::of(self), py::make_tuple(py::str(self))); })
       .def_property_readonly("type", [](const Device& d) { return d.type == DeviceType::cpu ? "cpu" : "cuda"; })
       .def_property_readonly("index", [](const Device& d) { return int{d.index}; });
+  PyStructSequence_Field fields[] = {{"values", "The elements."}, {"indices", "Where along the dimension they were."}, {nullptr, nullptr}};
+  PyStructSequence_Desc description{"lamina.ValuesIndices", "A named tuple (values, indices).", fields, 2};
+  values_indices_type = PyStructSequence_NewType(&description);
+  if (!values_indices_type) throw py::error_already_set();
+  m.add_object("ValuesIndices", py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(values_indices_type)));
   cpu_device = py::detail::type_caster_base<Device>::cast(Device{}, py::return_value_policy::copy, {}).ptr();
 }
 

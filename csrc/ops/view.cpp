@@ -4,33 +4,11 @@
 
 #include "autograd/engine.h"
 #include "ops/elementwise.h"
+#include "ops/make_view.h"
 #include "ops/reduce.h"
 
 namespace lamina {
 namespace {
-
-// A view at `offset` elements from t's first; backward(Gradients&) is recorded where a gradient may flow.
-template <class Backward>
-Tensor make_view(const char* name, const Tensor& t, const Dims& shape, const Dims& strides, std::int64_t offset, Backward backward) {
-  const std::int64_t bytes = t.offset_bytes() + offset * static_cast<std::int64_t>(t.item_size());
-  Tensor v(new TensorImpl(t.impl()->storage, bytes, shape, strides, t.dtype()));
-  if (grad_enabled()) {
-    if (t.requires_grad()) record(name, v, {&t}, std::move(backward));
-    link_view(v, t);
-  }
-  return v;
-}
-
-// Backward of a view that shows each element of its source at most once: zeros, with dy written where `apply`, the same
-// view taken of the zeros, points.
-template <class Apply>
-auto into_zeros(const Tensor& source, Apply apply) {
-  return [shape = source.shape(), apply](Gradients& g) {
-    const Tensor zeros = full(shape, Scalar(0.0), g.of_output().dtype(), g.of_output().device());
-    write_copy(apply(zeros), g.of_output());
-    g.give(0, zeros);
-  };
-}
 
 auto back_to_shape(const Tensor& source) {
   return [shape = source.shape()](Gradients& g) { g.give(0, reshape(g.of_output(), shape)); };
