@@ -97,6 +97,15 @@ def log_remainder(x):
     return (mp.log1p(x) - x) / x**2
 
 
+def odd_remainder(f, slope=1):
+    """(f(x) - slope x) / x^3 for an odd f with that slope at 0."""
+    return lambda x: (f(x) - slope * x) / x**3
+
+
+def third_power_over(f):
+    return lambda x: abs(x**3 / f(x))
+
+
 POLYNOMIALS = {
     "exp": lambda: fit(second_order_remainder, lambda x: x**2 / mp.exp(x), range(5), -0.34658, 0.34658),
     "exp2": lambda: fit(lambda x: mpf(2) ** x, lambda x: mpf(2) ** -x, range(1, 7), -0.5, 0.5, known=[(0, mpf(1))]),
@@ -108,6 +117,14 @@ POLYNOMIALS = {
         mp.sqrt(2) - 1,
         known=[(0, mpf(-0.5))],
     ),
+    "sin": lambda: fit(odd_remainder(mp.sin), third_power_over(mp.sin), range(0, 6, 2), 0, 0.79),
+    "cos": lambda: fit(
+        lambda x: (mp.cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / mp.cos(x), range(0, 6, 2), 0.01, 0.79
+    ),
+    "tan": lambda: fit(odd_remainder(mp.tan), third_power_over(mp.tan), range(0, 14, 2), 0, 0.79),
+    "asin": lambda: fit(odd_remainder(mp.asin), third_power_over(mp.asin), range(0, 10, 2), 0, 0.5),
+    "atan": lambda: fit(odd_remainder(mp.atan), third_power_over(mp.atan), range(0, 18, 2), 0, 1),
+    "sinh": lambda: fit(odd_remainder(mp.sinh), third_power_over(mp.sinh), range(0, 8, 2), 0, 1),
 }
 
 

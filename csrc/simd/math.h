@@ -8,6 +8,7 @@
 #include "simd/math_exp.h"
 #include "simd/math_lanes.h"
 #include "simd/math_log.h"
+#include "simd/math_trig.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -62,29 +63,23 @@ template <class T>
 LAMINA_INLINE Vec<T> erfc(Vec<T> x) {
   return each_lane(x, [](T lane) { return erfc(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> sin(Vec<T> x) {
-  return each_lane(x, [](T lane) { return sin(lane); });
+LAMINA_INLINE Vec<double> sin(Vec<double> x) {
+  return each_lane(x, [](double lane) { return sin(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> cos(Vec<T> x) {
-  return each_lane(x, [](T lane) { return cos(lane); });
+LAMINA_INLINE Vec<double> cos(Vec<double> x) {
+  return each_lane(x, [](double lane) { return cos(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> tan(Vec<T> x) {
-  return each_lane(x, [](T lane) { return tan(lane); });
+LAMINA_INLINE Vec<double> tan(Vec<double> x) {
+  return each_lane(x, [](double lane) { return tan(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> asin(Vec<T> x) {
-  return each_lane(x, [](T lane) { return asin(lane); });
+LAMINA_INLINE Vec<double> asin(Vec<double> x) {
+  return each_lane(x, [](double lane) { return asin(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> acos(Vec<T> x) {
-  return each_lane(x, [](T lane) { return acos(lane); });
+LAMINA_INLINE Vec<double> acos(Vec<double> x) {
+  return each_lane(x, [](double lane) { return acos(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> atan(Vec<T> x) {
-  return each_lane(x, [](T lane) { return atan(lane); });
+LAMINA_INLINE Vec<double> atan(Vec<double> x) {
+  return each_lane(x, [](double lane) { return atan(lane); });
 }
 
 LAMINA_INLINE Vec<float> pow(Vec<float> x, Vec<float> y) {
@@ -92,9 +87,6 @@ LAMINA_INLINE Vec<float> pow(Vec<float> x, Vec<float> y) {
 }
 LAMINA_INLINE Vec<double> pow(Vec<double> x, Vec<double> y) {
   return each_lane(x, y, [](double a, double b) { return pow(a, b); });
-}
-LAMINA_INLINE Vec<float> atan2(Vec<float> y, Vec<float> x) {
-  return each_lane(y, x, [](float a, float b) { return atan2(a, b); });
 }
 LAMINA_INLINE Vec<double> atan2(Vec<double> y, Vec<double> x) {
   return each_lane(y, x, [](double a, double b) { return atan2(a, b); });

@@ -24,6 +24,15 @@ LAMINA_INLINE Vec<float> scale(Vec<float> x, Vec<float> n) {
 #endif
 }
 
+// c - a * b rounded once on every target, the scalar one too.
+LAMINA_INLINE Vec<float> fnma_once(Vec<float> a, Vec<float> b, Vec<float> c) {
+#ifdef LAMINA_TARGET_SCALAR
+  return static_cast<float>(c.v - static_cast<double>(a.v) * b.v);  // the product is exact in double
+#else
+  return fnma(a, b, c);
+#endif
+}
+
 }  // namespace
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

@@ -92,6 +92,53 @@ void one(const char* name, double limit, F f, G exact) {
   }
 }
 
+// Pairs from random bits, pairs of ordinary size, and every pair of special values.
+template <class F, class G>
+void two(const char* name, double limit, F f, G exact) {
+  if (!only.empty() && only != name) return;
+  constexpr int w = Vec<float>::width;
+  Worst worst;
+  float x[w], y[w], got[w];
+  const auto compare = [&] {
+    f(Vec<float>::load(x), Vec<float>::load(y)).store(got);
+    for (int i = 0; i < w; ++i) {
+      const double want = exact(x[i], y[i]);
+      worst.see(x[i], y[i], got[i], want);
+      if (want == 0) check(same(got[i], static_cast<float>(want)), name, x[i], y[i], got[i]);
+    }
+  };
+  uint64_t state = 1;
+  const auto random_word = [&] {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint32_t>(state >> 32);
+  };
+  for (uint64_t k = 0; k < (uint64_t{1} << 32) / stride; k += 2 * w) {
+    for (int i = 0; i < w; ++i) {
+      const uint32_t words[2] = {random_word(), random_word()};
+      std::memcpy(&x[i], &words[0], 4), std::memcpy(&y[i], &words[1], 4);
+    }
+    compare();
+    const float size = std::ldexp(1.0f, static_cast<int>(random_word() % 16) - 8);
+    for (int i = 0; i < w; ++i) {
+      x[i] = std::ldexp(static_cast<float>(random_word()), -30), y[i] = std::ldexp(random_word() - 0x1p31f, -30) * size;
+    }
+    compare();
+  }
+  const float inf = INFINITY;
+  const std::vector<float> special = {0.0f,        1e-45f,      1e-40f, 1e-38f,        0.3f, 0.5f, 1.0f,
+                                      1.5f,        2.0f,        3.0f,   4.0f,          5.0f, 1e5f, 16777215.0f,
+                                      16777216.0f, 33554432.0f, 1e30f,  3.4028235e38f, inf,  NAN};
+  for (float a : special) {
+    for (float b : special) {
+      for (int signs = 0; signs < 4; ++signs) {
+        for (int i = 0; i < w; ++i) x[i] = signs & 1 ? -a : a, y[i] = signs & 2 ? -b : b;
+        compare();
+      }
+    }
+  }
+  worst.report(name, limit);
+}
+
 }  // namespace
 }  // namespace LAMINA_TARGET
 }  // namespace lamina
@@ -149,6 +196,10 @@ int main(int argc, char** argv) {
       "rsqrt", 1.5, [](auto x) { return rsqrt(x); }, [](D x) { return 1 / ::sqrt(x); });
   one(
       "reciprocal", 0.5, [](auto x) { return reciprocal(x); }, [](D x) { return 1 / x; });
+  two(
+      "atan2", 2, [](auto x, auto y) { return atan2(x, y); }, [](D x, D y) { return ::atan2(x, y); });
+  two(
+      "pow", 1, [](auto x, auto y) { return pow(x, y); }, [](D x, D y) { return ::pow(x, y); });
   std::printf("%d failures\n", failures);
   return failures != 0;
 }
