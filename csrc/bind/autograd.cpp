@@ -1,5 +1,4 @@
 #include "autograd/engine.h"
-
 #include "bind/common.h"
 
 namespace lamina::bind {
@@ -24,17 +23,37 @@ Hook python_hook(py::object f) {
   };
 }
 
+using MaybeTensors = std::vector<std::optional<Tensor>>;
+std::vector<Tensor> or_undefined(const MaybeTensors& tensors) {
+  std::vector<Tensor> out;
+  for (const auto& t : tensors) out.push_back(t.value_or(Tensor()));
+  return out;
+}
+
 }  // namespace
 
 void bind_autograd(py::module_& m) {
-  m.def("_backward", &backward, py::arg("tensors"), py::arg("gradients"), py::arg("retain_graph"), ReleaseGil());
-  m.def("_gradients", &gradients, py::arg("outputs"), py::arg("gradients"), py::arg("inputs"), py::arg("retain_graph"), ReleaseGil());
+  m.def(
+      "_backward",
+      [](const std::vector<Tensor>& tensors, const MaybeTensors& grads, bool retain_graph) {
+        backward(tensors, or_undefined(grads), retain_graph);
+      },
+      py::arg("tensors"), py::arg("gradients"), py::arg("retain_graph"), ReleaseGil());
+  m.def(
+      "_gradients",
+      [](const std::vector<Tensor>& outputs, const MaybeTensors& grads, const std::vector<Tensor>& inputs,
+         bool retain_graph) { return gradients(outputs, or_undefined(grads), inputs, retain_graph); },
+      py::arg("outputs"), py::arg("gradients"), py::arg("inputs"), py::arg("retain_graph"), ReleaseGil());
   m.def("is_grad_enabled", &grad_enabled);
   m.def("_set_grad_enabled", &set_grad_enabled, py::arg("mode"));
   py::class_<HookHandle>(m, "HookHandle", "What register_hook returns.").def("remove", &remove_hook);
-  def_method("register_hook", [](const Tensor& t, py::object hook) { return add_hook(t, python_hook(std::move(hook))); }, py::arg("hook"));
+  def_method(
+      "register_hook", [](const Tensor& t, py::object hook) { return add_hook(t, python_hook(std::move(hook))); },
+      py::arg("hook"));
   def_method("retain_grad", &retain_grad);
-  def_method("requires_grad_", [](const Tensor& t, bool on) { return set_requires_grad(t, on), t; }, py::arg("requires_grad") = true);
+  def_method(
+      "requires_grad_", [](const Tensor& t, bool on) { return set_requires_grad(t, on), t; },
+      py::arg("requires_grad") = true);
 }
 
 }  // namespace lamina::bind

@@ -18,6 +18,7 @@ bool is_tensor(PyObject* o);
 const Tensor& tensor_of(PyObject* o);  // o must be one
 PyObject* wrap(const Tensor& t);       // new reference; None for an undefined tensor; the same object while it lives
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
+Scalar item_of(const Tensor& t, const char* what = "item");  // the only element
 void set_python_error();               // from the C++ exception being handled
 
 // Runs `f` and turns C++ exceptions into Python ones.
@@ -53,6 +54,8 @@ bool to_dims(PyObject* o, Dims& out);      // a sequence of integers
 // ---- interop.cpp ----
 bool looks_like_array(PyObject* o);       // NumPy arrays and anything else with a buffer, but not bytes
 Tensor tensor_from_buffer(PyObject* o);   // shares memory
+int get_buffer(PyObject* self, Py_buffer* view, int flags);  // a tensor's memory for others to share
+void release_buffer(PyObject* self, Py_buffer* view);
 
 // A tensor or a number in the place of one.
 struct ArgHolder {
@@ -94,6 +97,7 @@ void def_both(py::module_& m, const char* name, F f, const Extra&... extra) {
 // ---- one function per family ----
 void bind_types(py::module_& m);
 void bind_tensor_type(py::module_& m);
+void bind_creation(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_view(py::module_& m);
 void bind_interop(py::module_& m);

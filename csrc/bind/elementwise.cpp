@@ -232,10 +232,7 @@ void bind_elementwise(py::module_& m) {
   def_method("fill_", [](const Tensor& t, const Scalar& value) { return fill_(t, value), t; }, py::arg("value"), ReleaseGil());
   def_method("zero_", [](const Tensor& t) { return fill_(t, Scalar(0)), t; }, ReleaseGil());
   def_method("copy_", [](const Tensor& t, const Tensor& source) { return copy_(t, source), t; }, py::arg("source"), ReleaseGil());
-  def_method("_to_dtype", &to_dtype, py::arg("dtype"), ReleaseGil());
-  m.def("_empty", &empty, py::arg("shape"), py::arg("dtype"), py::arg("device"));
-  m.def("_full", &full, py::arg("shape"), py::arg("value"), py::arg("dtype"), py::arg("device"), ReleaseGil());
-  m.def("_arange", &arange, py::arg("start"), py::arg("end"), py::arg("step"), py::arg("dtype"), ReleaseGil());
+  def_method("_to_dtype", [](const Tensor& t, DType dtype) { return lamina::to_dtype(t, dtype); }, py::arg("dtype"), ReleaseGil());
   m.def("promote_types", &promote, py::arg("type1"), py::arg("type2"));
   m.def("result_type", [](const ArgHolder& a, const ArgHolder& b) {
     const Arg x = a, y = b;

@@ -5,6 +5,7 @@ PYBIND11_MODULE(_C, m) {
   m.doc() = "lamina's compiled core.";
   bind_types(m);
   bind_tensor_type(m);
+  bind_creation(m);
   bind_elementwise(m);
   bind_view(m);
   bind_interop(m);

@@ -131,16 +131,8 @@ Py_hash_t hash(PyObject* self) { return static_cast<Py_hash_t>(reinterpret_cast<
 
 // ---- one number ----
 
-Scalar item_of(const Tensor& t, const char* what) {
-  check(t.numel() == 1, what, ": only a tensor with one element can become a number, this one has shape ", t.shape());
-  const Tensor wide = to_dtype(detach(t), is_floating(t.dtype()) ? DType::f64 : t.dtype() == DType::b8 ? DType::b8 : DType::i64);
-  if (wide.dtype() == DType::f64) return Scalar(*wide.data<double>());
-  if (wide.dtype() == DType::b8) return Scalar(*wide.data<bool>());
-  return Scalar(*wide.data<std::int64_t>());
-}
-
 PyObject* item(PyObject* self, PyObject*) {
-  return guarded([&] { return py::cast(item_of(unwrap(self), "item")).release().ptr(); });
+  return guarded([&] { return py::cast(item_of(unwrap(self))).release().ptr(); });
 }
 PyObject* to_float(PyObject* self) {
   return guarded([&] { return PyFloat_FromDouble(item_of(unwrap(self), "float()").as_double()); });
@@ -283,6 +275,14 @@ PyTypeObject* tensor_type() { return type; }
 bool is_tensor(PyObject* o) { return Py_TYPE(o) == type || PyType_IsSubtype(Py_TYPE(o), type); }
 const Tensor& tensor_of(PyObject* o) { return unwrap(o); }
 
+Scalar item_of(const Tensor& t, const char* what) {
+  check(t.numel() == 1, what, ": only a tensor with one element can become a number, this one has shape ", t.shape());
+  const Tensor wide = to_dtype(detach(t), is_floating(t.dtype()) ? DType::f64 : t.dtype() == DType::b8 ? DType::b8 : DType::i64);
+  if (wide.dtype() == DType::f64) return Scalar(*wide.data<double>());
+  if (wide.dtype() == DType::b8) return Scalar(*wide.data<bool>());
+  return Scalar(*wide.data<std::int64_t>());
+}
+
 PyObject* wrap(const Tensor& t) {
   if (!t.defined()) Py_RETURN_NONE;
   if (void* alive = t.impl()->wrapper) return Py_NewRef(static_cast<PyObject*>(alive));
@@ -357,6 +357,8 @@ void bind_tensor_type(py::module_& m) {
       {Py_nb_float, slot_of(to_float)},
       {Py_nb_int, slot_of(to_int)},
       {Py_nb_index, slot_of(to_index)},
+      {Py_bf_getbuffer, slot_of(get_buffer)},
+      {Py_bf_releasebuffer, slot_of(release_buffer)},
       {Py_mp_length, slot_of(length)},
       {Py_mp_subscript, slot_of(index_get)},
       {Py_mp_ass_subscript, slot_of(index_set)},

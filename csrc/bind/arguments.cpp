@@ -1,0 +1,94 @@
+#include "bind/arguments.h"
+
+#include <cstring>
+
+namespace lamina::bind {
+
+Arguments::Arguments(const char* function, std::initializer_list<const char*> names, int positional,
+                     PyObject* const* args, Py_ssize_t nargs, PyObject* keywords)
+    : function_(function) {
+  int count = 0;
+  for (const char* name : names) names_[count++] = name;
+  check_as(ErrorKind::type, nargs <= positional, function, ": takes at most ", positional,
+           positional == 1 ? " positional argument, got " : " positional arguments, got ", nargs);
+  for (Py_ssize_t i = 0; i < nargs; ++i) values_[i] = args[i];
+  for (Py_ssize_t k = 0; keywords && k < PyTuple_GET_SIZE(keywords); ++k) {
+    const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keywords, k));
+    int i = 0;
+    while (i < count && std::strcmp(names_[i], name) != 0) ++i;
+    check_as(ErrorKind::type, i < count, function, ": unexpected argument '", name, "'");
+    check_as(ErrorKind::type, !values_[i], function, ": argument '", name, "' given twice");
+    values_[i] = args[nargs + k];
+  }
+  for (PyObject*& v : values_)
+    if (v == Py_None) v = nullptr;
+}
+
+void Arguments::wrong(int i, const char* expected) const {
+  fail(ErrorKind::type, function_, ": ", names_[i], " must be ", expected, ", got ",
+       py::repr(values_[i]).cast<std::string>());
+}
+
+PyObject* Arguments::require(int i) const {
+  check_as(ErrorKind::type, values_[i] != nullptr, function_, ": missing argument '", names_[i], "'");
+  return values_[i];
+}
+
+Tensor Arguments::tensor(int i) const {
+  if (is_tensor(require(i))) return tensor_of(values_[i]);
+  if (!looks_like_array(values_[i])) wrong(i, "a Tensor or an array");
+  return tensor_from_buffer(values_[i]);
+}
+
+std::int64_t Arguments::integer(int i) const {
+  if (!PyIndex_Check(require(i))) wrong(i, "an integer");
+  const Py_ssize_t v = PyNumber_AsSsize_t(values_[i], PyExc_OverflowError);
+  if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
+  return v;
+}
+
+Scalar Arguments::number(int i) const {
+  Scalar s(0);
+  if (to_scalar(require(i), s)) return s;
+  if (!is_tensor(values_[i]) || tensor_of(values_[i]).numel() != 1) wrong(i, "a number");
+  return item_of(tensor_of(values_[i]));
+}
+
+bool Arguments::flag(int i, bool otherwise) const {
+  if (!values_[i]) return otherwise;
+  if (!PyBool_Check(values_[i])) wrong(i, "True or False");
+  return values_[i] == Py_True;
+}
+
+std::optional<DType> Arguments::dtype(int i) const {
+  if (!values_[i]) return std::nullopt;
+  DType t;
+  if (!to_dtype(values_[i], t)) wrong(i, "a lamina dtype");
+  return t;
+}
+
+std::optional<Device> Arguments::device(int i) const {
+  if (!values_[i]) return std::nullopt;
+  Device d;
+  if (!to_device(values_[i], d)) wrong(i, "'cpu', 'cuda' or 'cuda:<n>'");
+  return d;
+}
+
+Dims sizes_from(const char* function, PyObject* const* args, Py_ssize_t nargs) {
+  Dims sizes;
+  if (nargs == 1 && !PyIndex_Check(args[0])) {
+    check_as(ErrorKind::type, to_dims(args[0], sizes), function, ": size must be integers, got ",
+             py::repr(args[0]).cast<std::string>());
+    return sizes;
+  }
+  for (Py_ssize_t i = 0; i < nargs; ++i) {
+    check_as(ErrorKind::type, PyIndex_Check(args[i]), function, ": size must be integers, got ",
+             py::repr(args[i]).cast<std::string>());
+    const Py_ssize_t v = PyNumber_AsSsize_t(args[i], PyExc_OverflowError);
+    if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
+    sizes.push_back(v);
+  }
+  return sizes;
+}
+
+}  // namespace lamina::bind

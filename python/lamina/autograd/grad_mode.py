@@ -1,0 +1,83 @@
+"""Switching the recording of operations on and off: as context managers, as decorators."""
+
+from __future__ import annotations
+
+import functools
+
+from lamina._C import _set_grad_enabled, is_grad_enabled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _GradMode:
+    """with mode: …, or @mode before a function. May be entered again while it is open."""
+
+    _mode = False
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(is_grad_enabled())
+        _set_grad_enabled(self._mode)
+
+    def __exit__(self, *exception: object) -> None:
+        _set_grad_enabled(self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        mode = self._mode
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            before = is_grad_enabled()
+            _set_grad_enabled(mode)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                _set_grad_enabled(before)
+
+        return wrapped  # type: ignore[return-value]
+
+
+class no_grad(_GradMode):
+    """Operations inside are not recorded."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        self.__init__()  # @no_grad without parentheses
+        return self(function)
+
+
+class enable_grad(_GradMode):
+    """Operations inside are recorded, even within no_grad."""
+
+    _mode = True
+
+
+class inference_mode(_GradMode):
+    """The same as no_grad; the name is PyTorch's."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._mode = not mode
+
+
+class set_grad_enabled(_GradMode):
+    """Switches recording at once; as a context manager, until the end of the block."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self._mode = bool(mode)
+        self._outer = is_grad_enabled()
+        _set_grad_enabled(self._mode)
+
+    def __enter__(self) -> None:
+        self._before.append(self._outer)
+        _set_grad_enabled(self._mode)
