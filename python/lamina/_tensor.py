@@ -18,7 +18,9 @@ __all__: list[str] = []
 # ---- called from C ----
 
 
-def construct(data: Any = (), *, dtype: dtype | None = None, device: device | str | None = None, requires_grad: bool = False) -> Tensor:
+def construct(
+    data: Any = (), *, dtype: dtype | None = None, device: device | str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Tensor(data, …) is tensor(data, …)."""
     return _C.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -56,7 +58,14 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.n
     return numpy.array(shared, dtype=dtype) if copy else numpy.asarray(shared, dtype=dtype)
 
 
-def to(self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None, non_blocking: bool = False, copy: bool = False) -> Tensor:
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: dtype | None = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> Tensor:
     """to(dtype), to(device), to(device, dtype) or to(other): this tensor, converted if it is not like that already."""
     for arg in args:
         if isinstance(arg, Tensor):
@@ -81,13 +90,27 @@ def _converter(name: str):
     return convert
 
 
-def backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """Adds the gradient of this tensor to the .grad of every leaf that it was made from."""
     autograd.backward(self, gradient, retain_graph, create_graph, inputs)
 
 
 for _method in (numpy, __array__, to, backward):
     setattr(Tensor, _method.__name__, _method)
-for _name, _type in {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64",
-                     "int": "int32", "byte": "uint8", "bool": "bool"}.items():
+for _name, _type in {
+    "float": "float32",
+    "double": "float64",
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "long": "int64",
+    "int": "int32",
+    "byte": "uint8",
+    "bool": "bool",
+}.items():
     setattr(Tensor, _name, _converter(_type))

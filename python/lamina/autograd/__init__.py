@@ -76,7 +76,7 @@ def grad(
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of the sum of `outputs` (weighted by grad_outputs) with respect to `inputs`; .grad stays as it is."""
+    """The gradients of the sum of `outputs` (weighted by grad_outputs) for `inputs`; every .grad stays as it is."""
     _refuse_create_graph("grad", create_graph)
     roots, leaves = _sequence("grad: outputs", outputs), _sequence("grad: inputs", inputs)
     grads = _C._gradients(roots, _gradients("grad", roots, grad_outputs), leaves, bool(retain_graph))
@@ -84,5 +84,7 @@ def grad(
         if found is None and materialize_grads:
             grads[i] = _C.zeros_like(leaves[i])
         elif found is None and not allow_unused:
-            raise RuntimeError(f"grad: input {i} was not used in making the outputs; pass allow_unused=True to get None for it")
+            raise RuntimeError(
+                f"grad: input {i} was not used in making the outputs; pass allow_unused=True to get None for it"
+            )
     return tuple(grads)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
+__all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
+
 
 class _GradMode:
     """with mode: …, or @mode before a function. May be entered again while it is open."""
