@@ -3,6 +3,7 @@
 #include "core/dispatch.h"
 #include "core/parallel.h"
 #include "core/stream.h"
+#include "ops/peak.h"
 
 namespace lamina::bind {
 namespace {
@@ -35,6 +36,10 @@ void bind_runtime(py::module_& m) {
   }, py::arg("threads"));
   m.def("_target", [] { return kernels().target; });
   m.def("_supported_targets", &supported_targets);
+  m.def("_measure_peak", [](double seconds) {
+    const Peak peak = measure_peak(seconds);
+    return std::pair(peak.flops, peak.bytes);
+  }, py::arg("seconds"), ReleaseGil());
   m.def("_memory_stats", [] {
     const MemoryStats s = memory_stats();
     py::dict d;

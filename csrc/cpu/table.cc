@@ -8,6 +8,7 @@ namespace lamina {
 namespace LAMINA_TARGET {
 
 void fill_elementwise(ElementwiseTable&);
+void fill_peak(PeakTable&);
 
 namespace {
 struct Filled {
@@ -15,6 +16,7 @@ struct Filled {
   Filled() : table{} {
     table.target = LAMINA_STRING(LAMINA_TARGET);
     fill_elementwise(table.elementwise);
+    fill_peak(table.peak);
   }
 };
 const Filled filled;

@@ -1,12 +1,14 @@
 // All kernels of one device or instruction set: a struct of function pointers per family.
 #pragma once
 #include "kernels/elementwise.h"
+#include "kernels/peak.h"
 
 namespace lamina {
 
 struct KernelTable {
   const char* target;
   ElementwiseTable elementwise;
+  PeakTable peak;
 };
 
 }  // namespace lamina

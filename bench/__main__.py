@@ -1,0 +1,45 @@
+"""python -m bench [family …] [--quick] [--threads N]: runs bench_<family>.py, writes bench/results, draws the chart."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+
+
+def families() -> list[str]:
+    return sorted(p.stem.removeprefix("bench_") for p in Path(__file__).parent.glob("bench_*.py"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("family", nargs="*", choices=[[], *families()], help="default: all of them")
+    parser.add_argument("--quick", action="store_true", help="few, short rounds: does it run? Nothing is written.")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="for every library")
+    parser.add_argument("--only", default="", help="cases whose name contains this; nothing is written")
+    options = parser.parse_args()
+
+    # Libraries that read the number of threads once, when they are imported.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(options.threads)
+    from bench import harness, report
+
+    effort = harness.QUICK if options.quick else harness.FULL
+    writes = not (options.quick or options.only)
+    for family in options.family or families():
+        module = importlib.import_module(f"bench.bench_{family}")
+        surroundings = harness.environment(options.threads)
+        print(f"\n{family}: {surroundings['cpu']}, {options.threads} threads, {surroundings['instruction_set']}")
+        results = []
+        for result in harness.run((c for c in module.cases() if options.only in c.name), options.threads, effort):
+            print(harness.table_row(result), flush=True)
+            results.append(result)
+        if writes:
+            print("wrote", harness.save(family, surroundings, results))
+    if writes:
+        report.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Ratios, not times: each call of ours against the same call of a peer, in one process, alternating.
+
+A shared machine changes its speed by a third within a minute, so one absolute time says little; two calls made within
+the same tenth of a second see the same machine. A case is therefore measured in rounds. In each, ours and the peer run
+back to back (which one goes first alternates), each in a loop long enough for the clock, and the round gives one ratio.
+Reported are the median of these ratios and their quartiles, beside the median times for orientation.
+
+pytest-benchmark times one function after another and has no such pairs; what it would have given (calibration, a JSON
+file) is twenty lines here, so the harness stands on its own.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure. `ours` and the `peers` do the same work; `check` raises if their results differ."""
+
+    name: str
+    ours: Callable[[], object]
+    peers: dict[str, Callable[[], object]]
+    check: Callable[[], object]
+    flops: float = 0.0  # operations of one call, for the fraction of the machine's measured peak
+    bytes: float = 0.0  # read and written by one call, likewise
+    target: float = 0.0  # the ratio to reach against the best peer
+    self_timed: bool = False  # the callables return the number to compare themselves: seconds, or what `unit` says
+    unit: str = "s"
+    headline: bool = False  # shown in the README's chart and table
+    rounds: int = 0  # instead of the default
+    threads: int = 0  # instead of the run's
+
+
+@dataclass(frozen=True)
+class Versus:
+    """Ours against one peer: how many times ours the peer takes."""
+
+    peer: str
+    value: float
+    ratio: float
+    quartiles: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    name: str
+    ours: float
+    unit: str
+    versus: list[Versus]
+    target: float
+    headline: bool
+    fraction_of_peak: dict[str, float] = field(default_factory=dict)
+
+    def best_peer(self) -> Versus | None:
+        return min(self.versus, key=lambda v: v.ratio, default=None)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What the machine could do in the moments of the measurement."""
+
+    flops: float
+    bytes: float
+
+
+def measured_peak(seconds: float = 0.05) -> Peak:
+    from lamina import _C
+
+    return Peak(*_C._measure_peak(seconds))
+
+
+@dataclass(frozen=True)
+class Effort:
+    rounds: int
+    loop_seconds: float  # a loop of calls lasts at least this long
+
+
+FULL = Effort(rounds=21, loop_seconds=0.02)
+QUICK = Effort(rounds=5, loop_seconds=0.003)
+
+
+def set_threads(threads: int) -> None:
+    """The same number for everyone in this process. NumPy's BLAS has read its environment by now: see __main__."""
+    import lamina
+
+    lamina.set_num_threads(threads)
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(threads)
+
+
+def _time_loop(call: Callable[[], object], count: int) -> float:
+    """Seconds per call."""
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
+
+
+def _calibrate(call: Callable[[], object], loop_seconds: float) -> int:
+    """How many calls make a loop of that length."""
+    count = 1
+    while (took := _time_loop(call, count) * count) < loop_seconds:
+        count = min(count * 10, int(count * 1.2 * loop_seconds / max(took, 1e-9)) + 1)
+    return count
+
+
+def _sampler(case: Case, call: Callable[[], object], effort: Effort) -> Callable[[], float]:
+    if case.self_timed:
+        return lambda: float(call())  # type: ignore[arg-type]
+    call()
+    count = _calibrate(call, effort.loop_seconds)
+    return lambda: _time_loop(call, count)
+
+
+def _quartiles(values: list[float]) -> tuple[float, float]:
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def measure(case: Case, effort: Effort) -> Result:
+    case.check()
+    ours = _sampler(case, case.ours, effort)
+    peers = {name: _sampler(case, call, effort) for name, call in case.peers.items()}
+    needs_peak = bool(case.flops or case.bytes)
+    peaks = [measured_peak()] if needs_peak else []
+
+    our_samples: list[float] = []
+    peer_samples: dict[str, list[float]] = {name: [] for name in peers}
+    ratios: dict[str, list[float]] = {name: [] for name in peers}
+    for round_ in range(case.rounds or effort.rounds):
+        if not peers:
+            our_samples.append(ours())
+        for name, peer in peers.items():
+            if round_ % 2:
+                theirs, mine = peer(), ours()
+            else:
+                mine, theirs = ours(), peer()
+            our_samples.append(mine)
+            peer_samples[name].append(theirs)
+            ratios[name].append(theirs / mine)
+
+    value = statistics.median(our_samples)
+    fraction: dict[str, float] = {}
+    if needs_peak:
+        peaks.append(measured_peak())
+        if case.flops:
+            fraction["flops"] = case.flops / value / statistics.mean(p.flops for p in peaks)
+        if case.bytes:
+            fraction["bytes"] = case.bytes / value / statistics.mean(p.bytes for p in peaks)
+    versus = [
+        Versus(name, statistics.median(peer_samples[name]), statistics.median(ratios[name]), _quartiles(ratios[name]))
+        for name in peers
+    ]
+    return Result(case.name, value, case.unit, versus, case.target, case.headline, fraction)
+
+
+def run(cases: Iterable[Case], threads: int, effort: Effort) -> Iterator[Result]:
+    """Measures one case after another, each with the same number of threads for everyone."""
+    for case in cases:
+        set_threads(case.threads or threads)
+        yield measure(case, effort)
+
+
+# ---- what a result must be read with ----
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    answer = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() or "unknown"
+
+
+def _versions() -> dict[str, str]:
+    import lamina
+
+    found = {"python": platform.python_version(), "lamina": lamina.__version__}
+    for package in ("numpy", "torch", "jax", "onnxruntime", "gensim", "mlx"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment(threads: int) -> dict[str, object]:
+    from lamina import _C
+
+    peaks = {}
+    for n in sorted({1, threads}):
+        set_threads(n)
+        peaks[str(n)] = asdict(measured_peak(0.2))
+    set_threads(threads)
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": threads,
+        "instruction_set": _C._target(),
+        "versions": _versions(),
+        "peak_by_threads": peaks,
+    }
+
+
+def save(family: str, surroundings: dict[str, object], results: list[Result]) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{family}-{datetime.date.today().isoformat()}.json"
+    document = {"family": family, **surroundings, "cases": [asdict(r) for r in results]}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return path
+
+
+# ---- the table on the terminal ----
+
+
+def readable(value: float, unit: str) -> str:
+    if unit != "s":
+        return f"{value:.3g} {unit}"
+    for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= scale:
+            return f"{value / scale:.3g} {name}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def table_row(result: Result) -> str:
+    columns = [f"{result.name:<44}", f"{readable(result.ours, result.unit):>9}"]
+    for v in result.versus:
+        low, high = v.quartiles
+        columns.append(f"{v.peer} {readable(v.value, result.unit)}, ratio {v.ratio:.2f} [{low:.2f} {high:.2f}]")
+    for what, part in result.fraction_of_peak.items():
+        columns.append(f"{part:.0%} of peak {what}")
+    best = result.best_peer()
+    if result.target and best:
+        columns.append(f"target {result.target:g}" + ("" if best.ratio >= result.target else "  MISSED"))
+    return "  ".join(columns)
