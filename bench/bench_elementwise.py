@@ -1,0 +1,178 @@
+"""Element-wise operations on 2 M elements (memory-bound: 8 MB an operand), casts, and the overhead of the smallest ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import lamina
+from bench.harness import Case
+
+N = 2_000_000
+FLOAT_BYTES = 4
+CHAIN = 200  # nodes of the graph whose backward is timed
+
+# name, PyTorch's function, inputs from here to there, headline?
+UNARY: list[tuple[str, Callable[[torch.Tensor], torch.Tensor], float, float, bool]] = [
+    ("exp", torch.exp, -5, 5, True),
+    ("log", torch.log, 0.01, 10, False),
+    ("sqrt", torch.sqrt, 0.01, 10, False),
+    ("sin", torch.sin, -10, 10, False),
+    ("tanh", torch.tanh, -4, 4, True),
+    ("sigmoid", torch.sigmoid, -6, 6, True),
+    ("erf", torch.erf, -3, 3, False),
+    ("relu", torch.relu, -3, 3, True),
+    ("leaky_relu", F.leaky_relu, -3, 3, False),
+    ("elu", F.elu, -3, 3, False),
+    ("gelu", F.gelu, -3, 3, True),
+    ("silu", F.silu, -5, 5, True),
+    ("mish", F.mish, -5, 5, False),
+    ("softplus", F.softplus, -5, 5, False),
+]
+BINARY = ["add", "mul", "div", "maximum"]
+CASTS = [("float32", "bfloat16"), ("bfloat16", "float32"), ("float32", "float16"), ("float16", "float32"), ("uint8", "float32")]
+
+
+def close(ours: lamina.Tensor, theirs: torch.Tensor, rtol: float = 2e-5) -> None:
+    np.testing.assert_allclose(ours.detach().float().numpy(), theirs.detach().float().numpy(), rtol=rtol, atol=1e-6)
+
+
+def unary_cases(rng: np.random.Generator) -> Iterator[Case]:
+    for name, their_function, low, high, headline in UNARY:
+        our_function = getattr(lamina, name)
+        values = rng.uniform(low, high, N).astype(np.float32)
+        x, x_t = lamina.tensor(values), torch.from_numpy(values.copy())
+        yield Case(
+            f"{name}, forward",
+            lambda f=our_function, x=x: f(x),
+            {"torch": lambda f=their_function, x=x_t: f(x)},
+            lambda f=our_function, x=x, g=their_function, x_t=x_t: close(f(x), g(x_t)),
+            bytes=2 * FLOAT_BYTES * N,
+            target=1.0,
+        )
+
+        leaf, leaf_t = lamina.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+        seed, seed_t = lamina.ones(N), torch.ones(N)
+
+        def train(f=our_function, leaf=leaf, seed=seed) -> None:
+            leaf.grad = None
+            f(leaf).backward(seed)
+
+        def train_t(f=their_function, leaf=leaf_t, seed=seed_t) -> None:
+            leaf.grad = None
+            f(leaf).backward(seed)
+
+        def check(train=train, train_t=train_t, leaf=leaf, leaf_t=leaf_t) -> None:
+            train(), train_t()
+            close(leaf.grad, leaf_t.grad)
+
+        yield Case(
+            f"{name}, forward + backward",
+            train,
+            {"torch": train_t},
+            check,
+            bytes=5 * FLOAT_BYTES * N,  # x, y; dy, what is saved, dx
+            target=1.0,
+            headline=headline,
+        )
+
+
+def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
+    a, b = (rng.uniform(0.5, 2, (N // 1000, 1000)).astype(np.float32) for _ in range(2))
+    x, y, x_t, y_t = lamina.tensor(a), lamina.tensor(b), torch.from_numpy(a), torch.from_numpy(b)
+    row, row_t = y[0], y_t[0]
+    for name in BINARY:
+        f, g = getattr(lamina, name), getattr(torch, name)
+        yield Case(
+            f"{name}, same shape",
+            lambda f=f: f(x, y),
+            {"torch": lambda g=g: g(x_t, y_t), "numpy": lambda h=getattr(np, {"div": "divide", "mul": "multiply"}.get(name, name)): h(a, b)},
+            lambda f=f, g=g: close(f(x, y), g(x_t, y_t)),
+            bytes=3 * FLOAT_BYTES * N,
+            target=1.0,
+            headline=name == "add",
+        )
+        yield Case(
+            f"{name}, a row to a matrix",
+            lambda f=f: f(x, row),
+            {"torch": lambda g=g: g(x_t, row_t)},
+            lambda f=f, g=g: close(f(x, row), g(x_t, row_t)),
+            bytes=2 * FLOAT_BYTES * N,
+            target=1.0,
+        )
+    yield Case(
+        "add, one operand transposed (1400 × 1400)",
+        lambda p=x.reshape(-1)[: 1400 * 1400].reshape(1400, 1400): p + p.T,
+        {"torch": lambda p=x_t.reshape(-1)[: 1400 * 1400].reshape(1400, 1400): p + p.T},
+        lambda: None,
+        bytes=3 * FLOAT_BYTES * 1400 * 1400,
+        target=1.0,
+    )
+
+
+def cast_cases(rng: np.random.Generator) -> Iterator[Case]:
+    values = rng.uniform(0, 200, N).astype(np.float32)
+    for source, target in CASTS:
+        x = lamina.tensor(values).to(getattr(lamina, source))
+        x_t = torch.from_numpy(values).to(getattr(torch, source))
+        to, to_t = getattr(lamina, target), getattr(torch, target)
+        yield Case(
+            f"{source} to {target}",
+            lambda x=x, to=to: x.to(to),
+            {"torch": lambda x=x_t, to=to_t: x.to(to)},
+            lambda x=x, x_t=x_t, to=to, to_t=to_t: close(x.to(to), x_t.to(to_t), rtol=0),
+            bytes=(x.dtype.itemsize + to.itemsize) * N,
+            target=1.0,
+        )
+
+
+def backward_seconds_per_node(leaf: lamina.Tensor | torch.Tensor) -> float:
+    y = leaf
+    for _ in range(CHAIN):
+        y = y + leaf
+    seed = y.detach()
+    leaf.grad = None
+    start = time.perf_counter()
+    y.backward(seed)
+    return (time.perf_counter() - start) / CHAIN
+
+
+def overhead_cases() -> Iterator[Case]:
+    values = np.arange(16, dtype=np.float32).reshape(4, 4)
+    x, x_t = lamina.tensor(values), torch.from_numpy(values)
+    yield Case(
+        "x + y on 4 × 4",
+        lambda: x + x,
+        {"torch": lambda: x_t + x_t, "numpy": lambda: values + values},
+        lambda: close(x + x, x_t + x_t),
+        headline=True,
+    )
+    leaf, leaf_t = lamina.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    yield Case(
+        "x + y on 4 × 4, recorded",
+        lambda: leaf + leaf,
+        {"torch": lambda: leaf_t + leaf_t},
+        lambda: close(leaf + leaf, leaf_t + leaf_t),
+        headline=True,
+    )
+    yield Case(
+        "backward of + on 4 × 4, one node",
+        lambda: backward_seconds_per_node(leaf),
+        {"torch": lambda: backward_seconds_per_node(leaf_t)},
+        lambda: (backward_seconds_per_node(leaf), backward_seconds_per_node(leaf_t), close(leaf.grad, leaf_t.grad)),
+        self_timed=True,
+        headline=True,
+        rounds=101,
+    )
+
+
+def cases() -> Iterator[Case]:
+    rng = np.random.default_rng(0)
+    yield from overhead_cases()
+    yield from unary_cases(rng)
+    yield from binary_cases(rng)
+    yield from cast_cases(rng)
