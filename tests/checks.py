@@ -29,7 +29,7 @@ def to_numpy(t: lamina.Tensor) -> np.ndarray:
 def strided(array: np.ndarray) -> np.ndarray:
     """The same values in memory with holes and reversed dimension order."""
     holes = np.zeros([2 * n + 1 for n in reversed(array.shape)], array.dtype)
-    view = holes[tuple(slice(0, 2 * n, 2) for n in reversed(array.shape))].T
+    view = holes[(..., *(slice(0, 2 * n, 2) for n in reversed(array.shape)))].T
     view[...] = array
     return view
 
@@ -41,9 +41,7 @@ def assert_close(got: lamina.Tensor | np.ndarray, want: np.ndarray, dtype: str, 
     assert value.shape == want.shape, f"{context}: shape {value.shape}, expected {want.shape}"
     if want.size == 0:
         return
-    finite = np.isfinite(want)
-    limit = {"float16": 65504.0, "float32": 3.4e38}.get(dtype, np.inf)
-    finite &= np.abs(want) <= limit
+    finite = np.isfinite(want) & (np.abs(want) <= {"float16": 65504.0, "float32": 3.4e38}.get(dtype, np.inf))
     np.testing.assert_array_equal(np.isnan(value), np.isnan(want), err_msg=f"{context}: NaN in other places")
     infinite = np.isinf(want)
     np.testing.assert_array_equal(value[infinite], want[infinite], err_msg=f"{context}: infinities differ")
@@ -51,8 +49,7 @@ def assert_close(got: lamina.Tensor | np.ndarray, want: np.ndarray, dtype: str, 
         return
     typical = np.median(np.abs(want[finite])) if length > 1 else 0.0
     allowed = tolerance(dtype, length) * np.maximum(np.abs(want), typical) + SMALLEST[dtype]
-    off = np.abs(value - want)
-    off[~finite] = 0
+    off = np.where(finite, np.abs(value - want), 0.0)
     worst = int(np.argmax(off / allowed))
     assert (off <= allowed)[finite].all(), (
         f"{context}: {value.flat[worst]!r} instead of {want.flat[worst]!r} at flat index {worst} "

@@ -84,7 +84,8 @@ class Node : public GraphNode {
 class SavedTensor {
  public:
   SavedTensor() = default;
-  explicit SavedTensor(Tensor t) : tensor_(std::move(t)), version_(tensor_.version()) {}
+  explicit SavedTensor(Tensor t, std::uint32_t changes_to_come = 0)
+      : tensor_(std::move(t)), version_(tensor_.version() + changes_to_come) {}
   const Tensor& get() const {
     check_as(ErrorKind::runtime, tensor_.version() == version_, "a tensor of shape ", tensor_.shape(),
              " that backward needs was changed in place after it was used (saved at version ", version_,
@@ -101,6 +102,8 @@ class SavedTensor {
 inline SavedTensor save(const Tensor& t) { return SavedTensor(t); }
 // An operation's own output: saved outside the graph, for the node must not own itself.
 inline SavedTensor save_output(const Tensor& t) { return SavedTensor(detach(t)); }
+// The same for an operation in place, whose change rebase_history has yet to count.
+inline SavedTensor save_output_in_place(const Tensor& t) { return SavedTensor(detach(t), 1); }
 
 // A node whose backward is a closure; what the closure captured is what was saved.
 template <class Backward>

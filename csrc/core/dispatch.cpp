@@ -58,10 +58,12 @@ const KernelTable& choose() {
 
 }  // namespace
 
-const KernelTable& kernels(Device device) {
+const KernelTable* cpu_kernels = nullptr;
+
+const KernelTable& find_kernels(Device device) {
   check_as(ErrorKind::not_implemented, device.type == DeviceType::cpu, "device ", device, " is not available");
-  static const KernelTable& table = choose();
-  return table;
+  cpu_kernels = &choose();  // every thread finds the same
+  return *cpu_kernels;
 }
 
 std::vector<std::string> supported_targets() {

@@ -10,7 +10,13 @@
 namespace lamina {
 
 // The table of a device. Throws when the device has none.
-const KernelTable& kernels(Device device = {});
+const KernelTable& find_kernels(Device device);
+extern const KernelTable* cpu_kernels;  // null until first asked for
+inline const KernelTable& kernels(Device device = {}) {
+  if (device.type == DeviceType::cpu && cpu_kernels) [[likely]]
+    return *cpu_kernels;
+  return find_kernels(device);
+}
 
 std::vector<std::string> supported_targets();  // best first, only those that this machine can run
 

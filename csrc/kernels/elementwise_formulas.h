@@ -191,15 +191,13 @@ struct gelu_op {  // x Φ(x); erfc keeps the left tail
     return dy * fma(x, pdf, cdf);
   }
 };
-struct gelu_tanh_op {  // ½x(1 + tanh(√(2/π)(x + 0.044715x³)))
-  template <class V> static V f(V x, P) {
-    const V u = V(0.79788456080286536) * x * fma(V(0.044715) * x, x, V(1));
-    return V(0.5) * x * (V(1) + tanh(u));
-  }
+struct gelu_tanh_op {  // ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³), as x σ(2u): no cancellation on the left
+  template <class V> static V twice_u(V x) { return V(1.5957691216057308) * x * fma(V(0.044715) * x, x, V(1)); }
+  template <class V> static V f(V x, P) { return x * sigmoid(twice_u(x)); }
   template <class V> static V df(V dy, V x, P) {
-    const V t = tanh(V(0.79788456080286536) * x * fma(V(0.044715) * x, x, V(1)));
-    const V du = V(0.79788456080286536) * fma(V(3 * 0.044715) * x, x, V(1));
-    return dy * V(0.5) * (V(1) + t + x * fnma(t, t, V(1)) * du);
+    const V s = sigmoid(twice_u(x));
+    const V slope = V(1.5957691216057308) * fma(V(3 * 0.044715) * x, x, V(1));
+    return dy * s * fma(x * (V(1) - s), slope, V(1));
   }
 };
 struct silu_op {

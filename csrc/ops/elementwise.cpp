@@ -67,9 +67,7 @@ Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const P
   return dx;
 }
 
-// The node of y = op(x). `before` is x as it was, which an in-place operation had to set aside.
-Ref<Node> unary_node(UnaryOp op, const Tensor& x, const Tensor& before, const Tensor& y, const Params& params) {
-  SavedTensor saved = row(op).saves == Saves::output ? save_output(y) : row(op).saves == Saves::input ? save(before) : SavedTensor();
+Ref<Node> unary_node(UnaryOp op, const Tensor& x, SavedTensor saved, const Params& params) {
   return make_node(row(op).name, {&x}, [op, params, saved = std::move(saved), type = x.dtype()](Gradients& g) {
     const Tensor& dy = g.of_output();
     g.give(0, to_dtype(unary_gradient(op, dy, row(op).saves == Saves::nothing ? dy : saved.get(), params), type));
@@ -188,7 +186,10 @@ Tensor unary(UnaryOp op, const Tensor& x, Params params) {
   const Types types = types_of(row(op).name, row(op).kind, x.dtype());
   Tensor y = empty_like_layout(x, types.result);
   write_unary(op, y, x, params);
-  if (row(op).saves != Saves::no_gradient && needs_grad(x)) set_history(y, unary_node(op, x, x, y, params));
+  if (row(op).saves != Saves::no_gradient && needs_grad(x)) {
+    SavedTensor saved = row(op).saves == Saves::output ? save_output(y) : row(op).saves == Saves::input ? save(x) : SavedTensor();
+    set_history(y, unary_node(op, x, std::move(saved), params));
+  }
   return y;
 }
 
@@ -201,10 +202,11 @@ void unary_in_place(UnaryOp op, const Tensor& x, Params params) {
     write_unary(op, x, x, params);
     return bump_version(x);
   }
-  const Tensor before = row(op).saves == Saves::input ? clone(detach(x)) : Tensor();
+  // The input is set aside before it is overwritten.
+  SavedTensor saved = row(op).saves == Saves::input ? save(clone(detach(x))) : SavedTensor();
   write_unary(op, x, x, params);
-  bump_version(x);
-  rebase_history(x, unary_node(op, x, before, x, params));
+  if (row(op).saves == Saves::output) saved = save_output_in_place(x);
+  rebase_history(x, unary_node(op, x, std::move(saved), params));
 }
 
 Tensor binary(BinaryOp op, const Arg& a, const Arg& b) {

@@ -17,36 +17,10 @@ Dims broadcast_shapes(const Dims& a, const Dims& b, const char* op) {
   return out;
 }
 
-LoopBuilder::LoopBuilder(const Dims& shape) {
-  loop_.ndim = shape.size();
-  loop_.operand_count = 0;
-  loop_.numel = 1;
-  for (int i = 0; i < shape.size(); ++i) {
-    loop_.shape[i] = shape[i];
-    loop_.numel *= shape[i];
-  }
-}
-
-LoopBuilder& LoopBuilder::add(const Tensor& t) {
-  Operand& o = loop_.operands[loop_.operand_count++];
-  o.data = t.data();
-  o.dtype = t.dtype();
-  const int missing = loop_.ndim - t.ndim();
-  bool same = missing == 0 && t.contiguous();
-  for (int i = 0; i < loop_.ndim; ++i) {
-    const bool broadcast = i < missing || (t.shape()[i - missing] == 1 && loop_.shape[i] != 1);
-    o.strides[i] = broadcast ? 0 : t.strides()[i - missing];
-    same &= !broadcast;
-  }
-  flat_ &= same;
-  return *this;
-}
-
 LoopBuilder& LoopBuilder::add(const Scalar& s, DType type) {
-  Operand& o = loop_.operands[loop_.operand_count++];
-  o.data = nullptr;
+  tensors_[count_] = nullptr;
+  Operand& o = loop_.operands[count_++];
   o.dtype = type;
-  for (int i = 0; i < loop_.ndim; ++i) o.strides[i] = 0;
   switch (type) {
     case DType::f64: o.immediate.f64 = s.as_double(); break;
     case DType::i64: o.immediate.i64 = s.as_int64(); break;
@@ -93,20 +67,39 @@ void LoopBuilder::merge_dimensions() {
   loop_.ndim = kept;
 }
 
-Loop LoopBuilder::build() {
-  int kept = 0;
-  if (!flat_) {
-    for (int i = 0; i < loop_.ndim; ++i)
-      if (loop_.shape[i] != 1) move_dimension(kept++, i);
-    loop_.ndim = kept;
-    sort_by_memory();
+// Every operand's strides in the dimensions of the whole, without those of size 1.
+void LoopBuilder::spread_operands() {
+  loop_.ndim = 0;
+  for (int i = 0; i < shape_.size(); ++i)
+    if (shape_[i] != 1) loop_.shape[loop_.ndim++] = shape_[i];
+  for (int k = 0; k < count_; ++k) {
+    const Tensor* t = tensors_[k];
+    const int missing = t ? shape_.size() - t->ndim() : 0;
+    for (int i = 0, to = 0; i < shape_.size(); ++i) {
+      if (shape_[i] == 1) continue;
+      const bool steps = t && i >= missing && t->shape()[i - missing] != 1;
+      loop_.operands[k].strides[to++] = steps ? t->strides()[i - missing] : 0;
+    }
   }
-  if (kept == 0) {  // flat, or a single element; numbers step by zero in one dimension as in many
-    loop_.shape[0] = loop_.numel;
+}
+
+Loop LoopBuilder::build() {
+  loop_.operand_count = count_;
+  loop_.numel = 1;
+  for (std::int64_t s : shape_) loop_.numel *= s;
+  for (int k = 0; k < count_; ++k) {
+    Operand& o = loop_.operands[k];
+    o.data = tensors_[k] ? tensors_[k]->data() : nullptr;
+    if (tensors_[k]) o.dtype = tensors_[k]->dtype();
+  }
+  if (!flat_) spread_operands();
+  if (flat_ || loop_.ndim == 0) {  // numbers step by zero in one dimension as in many
     loop_.ndim = 1;
-    for (int k = 0; k < loop_.operand_count; ++k) loop_.operands[k].strides[0] = loop_.operands[k].data ? 1 : 0;
+    loop_.shape[0] = loop_.numel;
+    for (int k = 0; k < count_; ++k) loop_.operands[k].strides[0] = loop_.operands[k].data ? 1 : 0;
     return loop_;
   }
+  sort_by_memory();
   merge_dimensions();
   return loop_;
 }

@@ -11,19 +11,28 @@ Dims broadcast_shapes(const Dims& a, const Dims& b, const char* op);
 
 class LoopBuilder {
  public:
-  explicit LoopBuilder(const Dims& shape);
-  LoopBuilder& add(const Tensor& t);                      // broadcast to the shape
-  LoopBuilder& add(const Scalar& s, DType compute_type);  // an immediate
-  LoopBuilder& add(const Arg& a, DType compute_type) { return a.is_tensor() ? add(a.tensor()) : add(a.number(), compute_type); }
+  explicit LoopBuilder(const Dims& shape) : shape_(shape) {}
+  LoopBuilder& add(const Tensor& t) {  // broadcast to the shape; t must live until build()
+    tensors_[count_] = &t;
+    flat_ &= t.contiguous() && t.shape() == shape_;
+    ++count_;
+    return *this;
+  }
+  LoopBuilder& add(const Scalar& s, DType type);  // an immediate
+  LoopBuilder& add(const Arg& a, DType type) { return a.is_tensor() ? add(a.tensor()) : add(a.number(), type); }
   Loop build();  // merges dimensions that every operand steps through alike
 
  private:
+  void spread_operands();
   void move_dimension(int to, int from);
   void sort_by_memory();
   void merge_dimensions();
 
+  const Dims& shape_;
+  const Tensor* tensors_[kLoopOperands];  // null for immediates
+  int count_ = 0;
+  bool flat_ = true;  // every tensor so far is contiguous and of the full shape
   Loop loop_;
-  bool flat_ = true;  // every operand so far is contiguous and of the full shape
 };
 
 // An uninitialised result for an operation on t: of its shape, and of its memory order where t is dense (as a transposed

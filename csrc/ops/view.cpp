@@ -124,7 +124,7 @@ Tensor expand(const Tensor& t, const Dims& asked) {
   Dims shape = asked, strides(asked.size());
   for (int i = 0; i < shape.size(); ++i) {
     const std::int64_t have = i < extra ? 1 : t.shape()[i - extra];
-    check(shape[i] >= 0 || (shape[i] == -1 && i >= extra), "expand: invalid size ", shape[i], " in ", asked);
+    check(shape[i] >= 0 || (shape[i] == -1 && i >= extra), "expand: negative size ", shape[i], " in ", asked);
     if (shape[i] == -1) shape[i] = have;
     check(shape[i] == have || have == 1, "expand: shape ", t.shape(), " cannot become ", asked, ": size ", have, " is not 1");
     strides[i] = i < extra || (have == 1 && shape[i] != 1) ? 0 : t.strides()[i - extra];
