@@ -1,4 +1,4 @@
-"""Element-wise operations on 2 M elements (memory-bound: 8 MB an operand), casts, and the overhead of the smallest ones."""
+"""Element-wise operations on 2 M elements (memory-bound: 8 MB an operand), casts, the overhead of the smallest ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import lamina
 from bench.harness import Case
 
 N = 2_000_000
+SIDE = 1400  # of a square matrix of about as many
 FLOAT_BYTES = 4
 CHAIN = 200  # nodes of the graph whose backward is timed
 
@@ -33,8 +34,14 @@ UNARY: list[tuple[str, Callable[[torch.Tensor], torch.Tensor], float, float, boo
     ("mish", F.mish, -5, 5, False),
     ("softplus", F.softplus, -5, 5, False),
 ]
-BINARY = ["add", "mul", "div", "maximum"]
-CASTS = [("float32", "bfloat16"), ("bfloat16", "float32"), ("float32", "float16"), ("float16", "float32"), ("uint8", "float32")]
+BINARY = [("add", np.add), ("mul", np.multiply), ("div", np.divide), ("maximum", np.maximum)]
+CASTS = [
+    ("float32", "bfloat16"),
+    ("bfloat16", "float32"),
+    ("float32", "float16"),
+    ("float16", "float32"),
+    ("uint8", "float32"),
+]
 
 
 def close(ours: lamina.Tensor, theirs: torch.Tensor, rtol: float = 2e-5) -> None:
@@ -85,12 +92,12 @@ def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
     a, b = (rng.uniform(0.5, 2, (N // 1000, 1000)).astype(np.float32) for _ in range(2))
     x, y, x_t, y_t = lamina.tensor(a), lamina.tensor(b), torch.from_numpy(a), torch.from_numpy(b)
     row, row_t = y[0], y_t[0]
-    for name in BINARY:
+    for name, numpy_function in BINARY:
         f, g = getattr(lamina, name), getattr(torch, name)
         yield Case(
             f"{name}, same shape",
             lambda f=f: f(x, y),
-            {"torch": lambda g=g: g(x_t, y_t), "numpy": lambda h=getattr(np, {"div": "divide", "mul": "multiply"}.get(name, name)): h(a, b)},
+            {"torch": lambda g=g: g(x_t, y_t), "numpy": lambda h=numpy_function: h(a, b)},
             lambda f=f, g=g: close(f(x, y), g(x_t, y_t)),
             bytes=3 * FLOAT_BYTES * N,
             target=1.0,
@@ -104,12 +111,13 @@ def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
             bytes=2 * FLOAT_BYTES * N,
             target=1.0,
         )
+    square, square_t = (t.reshape(-1)[: SIDE * SIDE].reshape(SIDE, SIDE) for t in (x, x_t))
     yield Case(
-        "add, one operand transposed (1400 × 1400)",
-        lambda p=x.reshape(-1)[: 1400 * 1400].reshape(1400, 1400): p + p.T,
-        {"torch": lambda p=x_t.reshape(-1)[: 1400 * 1400].reshape(1400, 1400): p + p.T},
-        lambda: None,
-        bytes=3 * FLOAT_BYTES * 1400 * 1400,
+        "add, one operand transposed",
+        lambda: square + square.T,
+        {"torch": lambda: square_t + square_t.T},
+        lambda: close(square + square.T, square_t + square_t.T),
+        bytes=3 * FLOAT_BYTES * SIDE**2,
         target=1.0,
     )
 

@@ -63,7 +63,8 @@ def draw(documents: list[dict[str, Any]]) -> None:
         ratio, (low, high) = best["ratio"], best["quartiles"]
         axes.barh(i, ratio - 1, left=1, color="#2b7a78" if ratio >= 1 else "#b5523b", height=0.7)
         axes.plot([low, high], [i, i], color="black", linewidth=1)
-        axes.annotate(f"{ratio:.2f}", (max(ratio, high, 1), i), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        end = (max(ratio, high, 1), i)
+        axes.annotate(f"{ratio:.2f}", end, (4, 0), textcoords="offset points", va="center", fontsize=8)
     labels = [f"{case['name']}  ({case['best']['peer']})" for _, case in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.invert_yaxis()
