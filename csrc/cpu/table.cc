@@ -9,6 +9,7 @@ namespace LAMINA_TARGET {
 
 void fill_elementwise(ElementwiseTable&);
 void fill_peak(PeakTable&);
+void fill_reduce(ReduceTable&);
 
 namespace {
 struct Filled {
@@ -17,6 +18,7 @@ struct Filled {
     table.target = LAMINA_STRING(LAMINA_TARGET);
     fill_elementwise(table.elementwise);
     fill_peak(table.peak);
+    fill_reduce(table.reduce);
   }
 };
 const Filled filled;

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/elementwise.h"
 #include "kernels/peak.h"
+#include "kernels/reduce.h"
 
 namespace lamina {
 
@@ -9,6 +10,7 @@ struct KernelTable {
   const char* target;
   ElementwiseTable elementwise;
   PeakTable peak;
+  ReduceTable reduce;
 };
 
 }  // namespace lamina

@@ -1,0 +1,75 @@
+// Reductions: the list of folds, what a kernel sees of a reduction, and the table.
+#pragma once
+#include "kernels/loop.h"
+
+namespace lamina {
+
+// The types a fold takes and gives.
+enum class FoldKind : std::uint8_t {
+  widening,   // floating types to themselves, integers and bool to int64
+  floating,   // floating types only
+  same,       // any type to itself
+  predicate,  // any type to bool
+  counting,   // any type to int64
+};
+
+// A fold maps every element, joins the results in any grouping and finishes the total. Formulas: reduce_formulas.h.
+// clang-format off
+#define LAMINA_FOLDS(X)        \
+  X(sum, widening)             \
+  X(mean, floating)            \
+  X(prod, widening)            \
+  X(amax, same)                \
+  X(amin, same)                \
+  X(any, predicate)            \
+  X(all, predicate)            \
+  X(count_nonzero, counting)   \
+  X(norm_0, floating)          \
+  X(norm_1, floating)          \
+  X(norm_2, floating)          \
+  X(norm_inf, floating)        \
+  X(norm_minus_inf, floating)  \
+  X(norm_p, floating)
+// clang-format on
+
+#define LAMINA_FOLD_NAME(name, ...) name,
+enum class FoldOp : int { LAMINA_FOLDS(LAMINA_FOLD_NAME) count };
+constexpr int kFolds = static_cast<int>(FoldOp::count);
+
+// One dimension of the input after merging; `out` is the step in the output, for dimensions that are kept.
+struct Axis {
+  std::int64_t size, in, out;
+};
+
+// The input is seen as
+//   rows:    kept… × reduced… × [length], the last contiguous, or
+//   columns: kept… × reduced… × [length, stepping by row_stride] × [width], the last kept and contiguous.
+// A run is one index of reduced…; there are `runs` of them. What goes into one output is cut into `pieces`: each is
+// `group` whole runs or, where a run is long, `chunk` rows or elements of one (`cuts` to a run). The cuts follow from
+// the shape alone, and the pieces are joined as a balanced tree: the bits do not depend on the number of threads.
+struct Reduction {
+  const void* in;
+  void* out;
+  void* second;   // a second output of the same geometry, or null
+  void* scratch;  // outputs · width · pieces · kPartialBytes; null for one piece
+  bool columns;
+  int kept_count, reduced_count;
+  Axis kept[kLoopDims], reduced[kLoopDims];
+  std::int64_t outputs, runs, length, row_stride, width, width_out;
+  std::int64_t pieces, group, cuts, chunk;
+  std::int64_t count;  // elements that go into one output
+  double p;            // the operation's parameter
+};
+
+constexpr std::int64_t kPartialBytes = 24;    // the largest intermediate result
+constexpr std::int64_t kRowChunk = 32768;     // elements of a long row that one thread takes at once
+constexpr std::int64_t kBandRows = 128;       // rows of a column reduction that are joined one after the other
+constexpr std::int64_t kStripColumns = 1024;  // columns that one thread takes at once
+
+using Reduce = void (*)(Reduction);
+
+struct ReduceTable {
+  Reduce fold[kFolds][kDTypeCount];  // by input type; null: not defined for it
+};
+
+}  // namespace lamina
