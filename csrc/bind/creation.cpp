@@ -170,8 +170,8 @@ PyMethodDef functions[] = {
     {"full_like", plain_function(full_like), kFlags,
      "full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False)"},
     {"arange", plain_function(arange_function), kFlags,
-     "arange(start=0, end, step=1, *, dtype=None, device='cpu', requires_grad=False)\n\nstart, start + step, … up to "
-     "but without end."},
+     "arange(start, end=None, step=1, *, dtype=None, device='cpu', requires_grad=False)\n\nstart, start + step, … up "
+     "to but without end; arange(end) starts at 0."},
     {"tensor", plain_function(tensor_function), kFlags,
      "tensor(data, *, dtype=None, device='cpu', requires_grad=False)\n\nA copy of numbers, nested sequences, arrays or "
      "tensors."},

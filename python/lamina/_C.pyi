@@ -1,0 +1,1106 @@
+# Written by tools/stubs.py from the compiled module. Do not edit.
+"""lamina's compiled core."""
+
+import builtins
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias, overload
+
+import numpy as np
+
+Number: TypeAlias = builtins.bool | builtins.int | builtins.float
+# Inside Tensor, these names mean its attributes.
+_dtype: TypeAlias = dtype
+_device: TypeAlias = device
+_binary_ops: tuple[str, ...]
+_build: tuple[str, ...]
+_unary_ops: tuple[str, ...]
+_version: str
+bfloat16: _dtype
+bool: _dtype
+float16: _dtype
+float32: _dtype
+float64: _dtype
+int32: _dtype
+int64: _dtype
+uint8: _dtype
+
+class HookHandle:
+    """What register_hook returns."""
+
+    def remove(self) -> None: ...
+
+class Tensor:
+    """A strided array of numbers with automatic differentiation."""
+
+    @property
+    def T(self) -> Tensor: ...
+    def __abs__(self) -> Tensor: ...
+    def __add__(self, other: Tensor | Number) -> Tensor: ...
+    def __and__(self, other: Tensor | Number) -> Tensor: ...
+    def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> np.ndarray: ...
+    def __bool__(self) -> builtins.bool: ...
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        ...
+    def __float__(self) -> builtins.float: ...
+    def __floordiv__(self, other: Tensor | Number) -> Tensor: ...
+    def __ge__(self, other: Any) -> Tensor: ...
+    def __getitem__(self, index: Any) -> Tensor: ...
+    def __gt__(self, other: Any) -> Tensor: ...
+    def __iadd__(self, other: Tensor | Number) -> Tensor: ...
+    def __iand__(self, other: Tensor | Number) -> Tensor: ...
+    def __ifloordiv__(self, other: Tensor | Number) -> Tensor: ...
+    def __imod__(self, other: Tensor | Number) -> Tensor: ...
+    def __imul__(self, other: Tensor | Number) -> Tensor: ...
+    def __index__(self) -> builtins.int: ...
+    def __int__(self) -> builtins.int: ...
+    def __invert__(self) -> Tensor: ...
+    def __ior__(self, other: Tensor | Number) -> Tensor: ...
+    def __ipow__(self, other: Tensor | Number) -> Tensor: ...
+    def __isub__(self, other: Tensor | Number) -> Tensor: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+    def __itruediv__(self, other: Tensor | Number) -> Tensor: ...
+    def __ixor__(self, other: Tensor | Number) -> Tensor: ...
+    def __le__(self, other: Any) -> Tensor: ...
+    def __len__(self) -> builtins.int: ...
+    def __lshift__(self, other: Tensor | Number) -> Tensor: ...
+    def __lt__(self, other: Any) -> Tensor: ...
+    def __matmul__(self, other: Tensor | Number) -> Tensor: ...
+    def __mod__(self, other: Tensor | Number) -> Tensor: ...
+    def __mul__(self, other: Tensor | Number) -> Tensor: ...
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        ...
+    def __neg__(self) -> Tensor: ...
+    def __or__(self, other: Tensor | Number) -> Tensor: ...
+    def __pos__(self) -> Tensor: ...
+    def __pow__(self, other: Tensor | Number) -> Tensor: ...
+    def __radd__(self, other: Tensor | Number) -> Tensor: ...
+    def __rand__(self, other: Tensor | Number) -> Tensor: ...
+    def __rfloordiv__(self, other: Tensor | Number) -> Tensor: ...
+    def __rlshift__(self, other: Tensor | Number) -> Tensor: ...
+    def __rmatmul__(self, other: Tensor | Number) -> Tensor: ...
+    def __rmod__(self, other: Tensor | Number) -> Tensor: ...
+    def __rmul__(self, other: Tensor | Number) -> Tensor: ...
+    def __ror__(self, other: Tensor | Number) -> Tensor: ...
+    def __rpow__(self, other: Tensor | Number) -> Tensor: ...
+    def __rrshift__(self, other: Tensor | Number) -> Tensor: ...
+    def __rshift__(self, other: Tensor | Number) -> Tensor: ...
+    def __rsub__(self, other: Tensor | Number) -> Tensor: ...
+    def __rtruediv__(self, other: Tensor | Number) -> Tensor: ...
+    def __rxor__(self, other: Tensor | Number) -> Tensor: ...
+    def __setitem__(self, index: Any, value: Any) -> None: ...
+    def __sub__(self, other: Tensor | Number) -> Tensor: ...
+    def __truediv__(self, other: Tensor | Number) -> Tensor: ...
+    def __xor__(self, other: Tensor | Number) -> Tensor: ...
+    def _to_dtype(self, dtype: _dtype) -> Tensor: ...
+    @property
+    def _version(self) -> builtins.int: ...
+    def abs(self, /) -> Tensor:
+        """abs, element by element."""
+
+    def abs_(self, /) -> Tensor:
+        """abs_, element by element."""
+
+    def acos(self, /) -> Tensor:
+        """acos, element by element."""
+
+    def acos_(self, /) -> Tensor:
+        """acos_, element by element."""
+
+    def add(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+        """add, element by element."""
+
+    def add_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+        """add_, element by element."""
+
+    def as_strided(
+        self, size: Sequence[builtins.int], stride: Sequence[builtins.int], storage_offset: builtins.int | None = None
+    ) -> Tensor: ...
+    def asin(self, /) -> Tensor:
+        """asin, element by element."""
+
+    def asin_(self, /) -> Tensor:
+        """asin_, element by element."""
+
+    def atan(self, /) -> Tensor:
+        """atan, element by element."""
+
+    def atan2(self, other: Tensor | Number) -> Tensor:
+        """atan2, element by element."""
+
+    def atan2_(self, other: Tensor | Number) -> Tensor:
+        """atan2_, element by element."""
+
+    def atan_(self, /) -> Tensor:
+        """atan_, element by element."""
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: builtins.bool | None = None,
+        create_graph: builtins.bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Adds the gradient of this tensor to the .grad of every leaf that it was made from."""
+
+    def bfloat16(self) -> Tensor:
+        """This tensor as bfloat16."""
+
+    def bitwise_and(self, other: Tensor | Number) -> Tensor:
+        """bitwise_and, element by element."""
+
+    def bitwise_and_(self, other: Tensor | Number) -> Tensor:
+        """bitwise_and_, element by element."""
+
+    def bitwise_left_shift(self, other: Tensor | Number) -> Tensor:
+        """bitwise_left_shift, element by element."""
+
+    def bitwise_left_shift_(self, other: Tensor | Number) -> Tensor:
+        """bitwise_left_shift_, element by element."""
+
+    def bitwise_not(self, /) -> Tensor:
+        """bitwise_not, element by element."""
+
+    def bitwise_not_(self, /) -> Tensor:
+        """bitwise_not_, element by element."""
+
+    def bitwise_or(self, other: Tensor | Number) -> Tensor:
+        """bitwise_or, element by element."""
+
+    def bitwise_or_(self, other: Tensor | Number) -> Tensor:
+        """bitwise_or_, element by element."""
+
+    def bitwise_right_shift(self, other: Tensor | Number) -> Tensor:
+        """bitwise_right_shift, element by element."""
+
+    def bitwise_right_shift_(self, other: Tensor | Number) -> Tensor:
+        """bitwise_right_shift_, element by element."""
+
+    def bitwise_xor(self, other: Tensor | Number) -> Tensor:
+        """bitwise_xor, element by element."""
+
+    def bitwise_xor_(self, other: Tensor | Number) -> Tensor:
+        """bitwise_xor_, element by element."""
+
+    def bool(self) -> Tensor:
+        """This tensor as bool."""
+
+    def byte(self) -> Tensor:
+        """This tensor as uint8."""
+
+    def ceil(self, /) -> Tensor:
+        """ceil, element by element."""
+
+    def ceil_(self, /) -> Tensor:
+        """ceil_, element by element."""
+
+    def celu(self, /, alpha: Number = 1.0) -> Tensor:
+        """celu, element by element."""
+
+    def celu_(self, /, alpha: Number = 1.0) -> Tensor:
+        """celu_, element by element."""
+
+    def clamp(self, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor: ...
+    def clone(self) -> Tensor: ...
+    def contiguous(self) -> Tensor: ...
+    def copy_(self, source: Tensor) -> Tensor: ...
+    def cos(self, /) -> Tensor:
+        """cos, element by element."""
+
+    def cos_(self, /) -> Tensor:
+        """cos_, element by element."""
+
+    def cosh(self, /) -> Tensor:
+        """cosh, element by element."""
+
+    def cosh_(self, /) -> Tensor:
+        """cosh_, element by element."""
+
+    def data_ptr(self) -> builtins.int: ...
+    def detach(self) -> Tensor: ...
+    @property
+    def device(self) -> _device: ...
+    def diagonal(self, offset: builtins.int = 0, dim1: builtins.int = 0, dim2: builtins.int = 1) -> Tensor: ...
+    def dim(self) -> builtins.int: ...
+    def div(self, other: Tensor | Number) -> Tensor:
+        """div, element by element."""
+
+    def div_(self, other: Tensor | Number) -> Tensor:
+        """div_, element by element."""
+
+    def double(self) -> Tensor:
+        """This tensor as float64."""
+
+    @property
+    def dtype(self) -> _dtype: ...
+    def element_size(self) -> builtins.int: ...
+    def elu(self, /, alpha: Number = 1.0) -> Tensor:
+        """elu, element by element."""
+
+    def elu_(self, /, alpha: Number = 1.0) -> Tensor:
+        """elu_, element by element."""
+
+    def eq(self, other: Tensor | Number) -> Tensor:
+        """eq, element by element."""
+
+    def erf(self, /) -> Tensor:
+        """erf, element by element."""
+
+    def erf_(self, /) -> Tensor:
+        """erf_, element by element."""
+
+    def erfc(self, /) -> Tensor:
+        """erfc, element by element."""
+
+    def erfc_(self, /) -> Tensor:
+        """erfc_, element by element."""
+
+    def exp(self, /) -> Tensor:
+        """exp, element by element."""
+
+    def exp2(self, /) -> Tensor:
+        """exp2, element by element."""
+
+    def exp2_(self, /) -> Tensor:
+        """exp2_, element by element."""
+
+    def exp_(self, /) -> Tensor:
+        """exp_, element by element."""
+
+    def expand(self, *args: Any) -> Tensor: ...
+    def expand_as(self, other: Tensor) -> Tensor: ...
+    def expm1(self, /) -> Tensor:
+        """expm1, element by element."""
+
+    def expm1_(self, /) -> Tensor:
+        """expm1_, element by element."""
+
+    def fill_(self, value: Number) -> Tensor: ...
+    def flatten(self, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor: ...
+    def float(self) -> Tensor:
+        """This tensor as float32."""
+
+    def floor(self, /) -> Tensor:
+        """floor, element by element."""
+
+    def floor_(self, /) -> Tensor:
+        """floor_, element by element."""
+
+    def floor_divide(self, other: Tensor | Number) -> Tensor:
+        """floor_divide, element by element."""
+
+    def floor_divide_(self, other: Tensor | Number) -> Tensor:
+        """floor_divide_, element by element."""
+
+    def fmod(self, other: Tensor | Number) -> Tensor:
+        """fmod, element by element."""
+
+    def fmod_(self, other: Tensor | Number) -> Tensor:
+        """fmod_, element by element."""
+
+    def ge(self, other: Tensor | Number) -> Tensor:
+        """ge, element by element."""
+
+    def gelu(self, /) -> Tensor:
+        """gelu, element by element."""
+
+    def gelu_(self, /) -> Tensor:
+        """gelu_, element by element."""
+
+    def gelu_tanh(self, /) -> Tensor:
+        """gelu_tanh, element by element."""
+
+    def gelu_tanh_(self, /) -> Tensor:
+        """gelu_tanh_, element by element."""
+    grad: Tensor | None
+
+    @property
+    def grad_fn(self) -> str | None: ...
+    def gt(self, other: Tensor | Number) -> Tensor:
+        """gt, element by element."""
+
+    def half(self) -> Tensor:
+        """This tensor as float16."""
+
+    def hardshrink(self, /, lambd: builtins.float = 0.5) -> Tensor:
+        """hardshrink, element by element."""
+
+    def hardshrink_(self, /, lambd: builtins.float = 0.5) -> Tensor:
+        """hardshrink_, element by element."""
+
+    def hardsigmoid(self, /) -> Tensor:
+        """hardsigmoid, element by element."""
+
+    def hardsigmoid_(self, /) -> Tensor:
+        """hardsigmoid_, element by element."""
+
+    def hardswish(self, /) -> Tensor:
+        """hardswish, element by element."""
+
+    def hardswish_(self, /) -> Tensor:
+        """hardswish_, element by element."""
+
+    def hardtanh(self, /, min_val: Any = -1.0, max_val: builtins.float = 1.0) -> Tensor:
+        """hardtanh, element by element."""
+
+    def hardtanh_(self, /, min_val: Any = -1.0, max_val: builtins.float = 1.0) -> Tensor:
+        """hardtanh_, element by element."""
+
+    def hypot(self, other: Tensor | Number) -> Tensor:
+        """hypot, element by element."""
+
+    def hypot_(self, other: Tensor | Number) -> Tensor:
+        """hypot_, element by element."""
+
+    def int(self) -> Tensor:
+        """This tensor as int32."""
+
+    def is_contiguous(self) -> builtins.bool: ...
+    def is_floating_point(self) -> builtins.bool: ...
+    @property
+    def is_leaf(self) -> builtins.bool: ...
+    def isfinite(self, /) -> Tensor:
+        """isfinite, element by element."""
+
+    def isinf(self, /) -> Tensor:
+        """isinf, element by element."""
+
+    def isnan(self, /) -> Tensor:
+        """isnan, element by element."""
+
+    def item(self, /) -> Number:
+        """The only element as a Python number."""
+
+    def le(self, other: Tensor | Number) -> Tensor:
+        """le, element by element."""
+
+    def leaky_relu(self, /, negative_slope: builtins.float = 0.01) -> Tensor:
+        """leaky_relu, element by element."""
+
+    def leaky_relu_(self, /, negative_slope: builtins.float = 0.01) -> Tensor:
+        """leaky_relu_, element by element."""
+
+    def log(self, /) -> Tensor:
+        """log, element by element."""
+
+    def log10(self, /) -> Tensor:
+        """log10, element by element."""
+
+    def log10_(self, /) -> Tensor:
+        """log10_, element by element."""
+
+    def log1p(self, /) -> Tensor:
+        """log1p, element by element."""
+
+    def log1p_(self, /) -> Tensor:
+        """log1p_, element by element."""
+
+    def log2(self, /) -> Tensor:
+        """log2, element by element."""
+
+    def log2_(self, /) -> Tensor:
+        """log2_, element by element."""
+
+    def log_(self, /) -> Tensor:
+        """log_, element by element."""
+
+    def logical_and(self, other: Tensor | Number) -> Tensor:
+        """logical_and, element by element."""
+
+    def logical_not(self, /) -> Tensor:
+        """logical_not, element by element."""
+
+    def logical_or(self, other: Tensor | Number) -> Tensor:
+        """logical_or, element by element."""
+
+    def logical_xor(self, other: Tensor | Number) -> Tensor:
+        """logical_xor, element by element."""
+
+    def logsigmoid(self, /) -> Tensor:
+        """logsigmoid, element by element."""
+
+    def logsigmoid_(self, /) -> Tensor:
+        """logsigmoid_, element by element."""
+
+    def long(self) -> Tensor:
+        """This tensor as int64."""
+
+    def lt(self, other: Tensor | Number) -> Tensor:
+        """lt, element by element."""
+
+    @property
+    def mT(self) -> Tensor: ...
+    def masked_fill(self, mask: Tensor, value: Number) -> Tensor: ...
+    def maximum(self, other: Tensor | Number) -> Tensor:
+        """maximum, element by element."""
+
+    def maximum_(self, other: Tensor | Number) -> Tensor:
+        """maximum_, element by element."""
+
+    def minimum(self, other: Tensor | Number) -> Tensor:
+        """minimum, element by element."""
+
+    def minimum_(self, other: Tensor | Number) -> Tensor:
+        """minimum_, element by element."""
+
+    def mish(self, /) -> Tensor:
+        """mish, element by element."""
+
+    def mish_(self, /) -> Tensor:
+        """mish_, element by element."""
+
+    def mul(self, other: Tensor | Number) -> Tensor:
+        """mul, element by element."""
+
+    def mul_(self, other: Tensor | Number) -> Tensor:
+        """mul_, element by element."""
+
+    def narrow(self, dim: builtins.int, start: builtins.int, length: builtins.int) -> Tensor: ...
+    @property
+    def ndim(self) -> builtins.int: ...
+    def ne(self, other: Tensor | Number) -> Tensor:
+        """ne, element by element."""
+
+    def neg(self, /) -> Tensor:
+        """neg, element by element."""
+
+    def neg_(self, /) -> Tensor:
+        """neg_, element by element."""
+
+    def new_empty(
+        self,
+        *size: builtins.int | Sequence[builtins.int],
+        dtype: _dtype | type | str | None = None,
+        device: _device | str | None = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor: ...
+    def new_full(
+        self,
+        size: builtins.int | Sequence[builtins.int],
+        fill_value: Number,
+        *,
+        dtype: _dtype | type | str | None = None,
+        device: _device | str | None = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor: ...
+    def new_ones(
+        self,
+        *size: builtins.int | Sequence[builtins.int],
+        dtype: _dtype | type | str | None = None,
+        device: _device | str | None = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor: ...
+    def new_tensor(
+        self,
+        data: Any,
+        *,
+        dtype: _dtype | type | str | None = None,
+        device: _device | str | None = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor: ...
+    def new_zeros(
+        self,
+        *size: builtins.int | Sequence[builtins.int],
+        dtype: _dtype | type | str | None = None,
+        device: _device | str | None = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor: ...
+    def numel(self) -> builtins.int: ...
+    def numpy(self, *, force: builtins.bool = False) -> np.ndarray:
+        """The tensor as a NumPy array that shares its memory. With force=True, whatever it takes: detach, move, convert."""
+
+    def permute(self, *args: Any) -> Tensor: ...
+    def pow(self, other: Tensor | Number) -> Tensor:
+        """pow, element by element."""
+
+    def pow_(self, other: Tensor | Number) -> Tensor:
+        """pow_, element by element."""
+
+    def reciprocal(self, /) -> Tensor:
+        """reciprocal, element by element."""
+
+    def reciprocal_(self, /) -> Tensor:
+        """reciprocal_, element by element."""
+
+    def register_hook(self, hook: Any) -> HookHandle: ...
+    def relu(self, /) -> Tensor:
+        """relu, element by element."""
+
+    def relu6(self, /) -> Tensor:
+        """relu6, element by element."""
+
+    def relu6_(self, /) -> Tensor:
+        """relu6_, element by element."""
+
+    def relu_(self, /) -> Tensor:
+        """relu_, element by element."""
+
+    def remainder(self, other: Tensor | Number) -> Tensor:
+        """remainder, element by element."""
+
+    def remainder_(self, other: Tensor | Number) -> Tensor:
+        """remainder_, element by element."""
+    requires_grad: builtins.bool
+
+    def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor: ...
+    def reshape(self, *args: Any) -> Tensor: ...
+    def reshape_as(self, other: Tensor) -> Tensor: ...
+    def retain_grad(self) -> None: ...
+    def round(self, /) -> Tensor:
+        """round, element by element."""
+
+    def round_(self, /) -> Tensor:
+        """round_, element by element."""
+
+    def rsqrt(self, /) -> Tensor:
+        """rsqrt, element by element."""
+
+    def rsqrt_(self, /) -> Tensor:
+        """rsqrt_, element by element."""
+
+    def select(self, dim: builtins.int, index: builtins.int) -> Tensor: ...
+    def selu(self, /) -> Tensor:
+        """selu, element by element."""
+
+    def selu_(self, /) -> Tensor:
+        """selu_, element by element."""
+
+    @property
+    def shape(self) -> tuple[builtins.int, ...]: ...
+    def sigmoid(self, /) -> Tensor:
+        """sigmoid, element by element."""
+
+    def sigmoid_(self, /) -> Tensor:
+        """sigmoid_, element by element."""
+
+    def sign(self, /) -> Tensor:
+        """sign, element by element."""
+
+    def sign_(self, /) -> Tensor:
+        """sign_, element by element."""
+
+    def signbit(self, /) -> Tensor:
+        """signbit, element by element."""
+
+    def silu(self, /) -> Tensor:
+        """silu, element by element."""
+
+    def silu_(self, /) -> Tensor:
+        """silu_, element by element."""
+
+    def sin(self, /) -> Tensor:
+        """sin, element by element."""
+
+    def sin_(self, /) -> Tensor:
+        """sin_, element by element."""
+
+    def sinh(self, /) -> Tensor:
+        """sinh, element by element."""
+
+    def sinh_(self, /) -> Tensor:
+        """sinh_, element by element."""
+
+    @overload
+    def size(self) -> Sequence[builtins.int]: ...
+    @overload
+    def size(self, dim: builtins.int) -> builtins.int: ...
+    def softplus(self, /, beta: builtins.float = 1.0, threshold: builtins.float = 20.0) -> Tensor:
+        """softplus, element by element."""
+
+    def softplus_(self, /, beta: builtins.float = 1.0, threshold: builtins.float = 20.0) -> Tensor:
+        """softplus_, element by element."""
+
+    def softshrink(self, /, lambd: builtins.float = 0.5) -> Tensor:
+        """softshrink, element by element."""
+
+    def softshrink_(self, /, lambd: builtins.float = 0.5) -> Tensor:
+        """softshrink_, element by element."""
+
+    def softsign(self, /) -> Tensor:
+        """softsign, element by element."""
+
+    def softsign_(self, /) -> Tensor:
+        """softsign_, element by element."""
+
+    def sqrt(self, /) -> Tensor:
+        """sqrt, element by element."""
+
+    def sqrt_(self, /) -> Tensor:
+        """sqrt_, element by element."""
+
+    def square(self, /) -> Tensor:
+        """square, element by element."""
+
+    def square_(self, /) -> Tensor:
+        """square_, element by element."""
+
+    def squeeze(self, dim: builtins.int | None = None) -> Tensor: ...
+    def storage_offset(self) -> builtins.int: ...
+    @overload
+    def stride(self) -> Sequence[builtins.int]: ...
+    @overload
+    def stride(self, dim: builtins.int) -> builtins.int: ...
+    def sub(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+        """sub, element by element."""
+
+    def sub_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+        """sub_, element by element."""
+
+    def swapaxes(self, axis0: builtins.int, axis1: builtins.int) -> Tensor: ...
+    def t(self) -> Tensor: ...
+    def tan(self, /) -> Tensor:
+        """tan, element by element."""
+
+    def tan_(self, /) -> Tensor:
+        """tan_, element by element."""
+
+    def tanh(self, /) -> Tensor:
+        """tanh, element by element."""
+
+    def tanh_(self, /) -> Tensor:
+        """tanh_, element by element."""
+
+    def tanhshrink(self, /) -> Tensor:
+        """tanhshrink, element by element."""
+
+    def tanhshrink_(self, /) -> Tensor:
+        """tanhshrink_, element by element."""
+
+    def threshold(self, /, threshold: Any, value: Any) -> Tensor:
+        """threshold, element by element."""
+
+    def threshold_(self, /, threshold: Any, value: Any) -> Tensor:
+        """threshold_, element by element."""
+
+    def to(
+        self,
+        *args: Any,
+        dtype: _dtype | None = None,
+        device: Any = None,
+        non_blocking: builtins.bool = False,
+        copy: builtins.bool = False,
+    ) -> Tensor:
+        """to(dtype), to(device), to(device, dtype) or to(other): this tensor, converted if it is not like that already."""
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+
+    def transpose(self, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...
+    def trunc(self, /) -> Tensor:
+        """trunc, element by element."""
+
+    def trunc_(self, /) -> Tensor:
+        """trunc_, element by element."""
+
+    def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor: ...
+    def unsqueeze(self, dim: builtins.int) -> Tensor: ...
+    def view(self, *args: Any) -> Tensor: ...
+    def view_as(self, other: Tensor) -> Tensor: ...
+    def where(self, condition: Tensor, other: Tensor | Number) -> Tensor: ...
+    def zero_(self) -> Tensor: ...
+    def __buffer__(self, flags: builtins.int, /) -> memoryview: ...
+
+class ValuesIndices(NamedTuple):
+    """A named tuple (values, indices)."""
+
+    values: Tensor
+    indices: Tensor
+
+class _Recording:
+    def __enter__(self) -> _Recording: ...
+    def __exit__(self, *args: Any) -> None: ...
+    def __init__(self) -> None: ...
+    def __len__(self) -> builtins.int: ...
+    def replay(self) -> None: ...
+
+class device:
+    """Where a tensor's memory lies."""
+
+    def __eq__(self, arg0: Any) -> builtins.bool: ...
+    def __init__(self, name: Any) -> None: ...
+    def __reduce__(self) -> tuple[type, tuple[str]]: ...
+    @property
+    def index(self) -> builtins.int: ...
+    @property
+    def type(self) -> str: ...
+
+class dtype:
+    """The type of a tensor's elements."""
+
+    def __reduce__(self) -> str: ...
+    @property
+    def is_floating_point(self) -> builtins.bool: ...
+    @property
+    def itemsize(self) -> builtins.int: ...
+    @property
+    def name(self) -> str: ...
+
+def _backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain_graph: builtins.bool) -> None: ...
+def _gradients(
+    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], inputs: Sequence[Tensor], retain_graph: builtins.bool
+) -> list[Tensor]: ...
+def _measure_peak(seconds: builtins.float) -> tuple[builtins.float, builtins.float]: ...
+def _memory_stats() -> dict[Any, Any]: ...
+def _release_cached_memory() -> None: ...
+def _reset_peak_memory() -> None: ...
+def _set_grad_enabled(mode: builtins.bool) -> None: ...
+def _supported_targets() -> list[str]: ...
+def _target() -> str: ...
+def _wrap_as(arg0: type, arg1: Tensor) -> Any: ...
+def abs(input: Tensor, /) -> Tensor:
+    """abs, element by element."""
+
+def acos(input: Tensor, /) -> Tensor:
+    """acos, element by element."""
+
+def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """add, element by element."""
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: builtins.int = 1,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """start, start + step, … up to but without end; arange(end) starts at 0."""
+
+def as_strided(
+    input: Tensor,
+    size: Sequence[builtins.int],
+    stride: Sequence[builtins.int],
+    storage_offset: builtins.int | None = None,
+) -> Tensor: ...
+def as_tensor(data: Any, *, dtype: _dtype | type | str | None = None, device: _device | str | None = None) -> Tensor:
+    """Like tensor, but shares the memory of arrays and tensors where it can."""
+
+def asin(input: Tensor, /) -> Tensor:
+    """asin, element by element."""
+
+def atan(input: Tensor, /) -> Tensor:
+    """atan, element by element."""
+
+def atan2(input: Tensor, other: Tensor | Number) -> Tensor:
+    """atan2, element by element."""
+
+def bitwise_and(input: Tensor, other: Tensor | Number) -> Tensor:
+    """bitwise_and, element by element."""
+
+def bitwise_left_shift(input: Tensor, other: Tensor | Number) -> Tensor:
+    """bitwise_left_shift, element by element."""
+
+def bitwise_not(input: Tensor, /) -> Tensor:
+    """bitwise_not, element by element."""
+
+def bitwise_or(input: Tensor, other: Tensor | Number) -> Tensor:
+    """bitwise_or, element by element."""
+
+def bitwise_right_shift(input: Tensor, other: Tensor | Number) -> Tensor:
+    """bitwise_right_shift, element by element."""
+
+def bitwise_xor(input: Tensor, other: Tensor | Number) -> Tensor:
+    """bitwise_xor, element by element."""
+
+def broadcast_to(input: Tensor, size: Sequence[builtins.int]) -> Tensor: ...
+def ceil(input: Tensor, /) -> Tensor:
+    """ceil, element by element."""
+
+def celu(input: Tensor, /, alpha: Number = 1.0) -> Tensor:
+    """celu, element by element."""
+
+def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor: ...
+def clone(input: Tensor) -> Tensor: ...
+def cos(input: Tensor, /) -> Tensor:
+    """cos, element by element."""
+
+def cosh(input: Tensor, /) -> Tensor:
+    """cosh, element by element."""
+
+def diagonal(input: Tensor, offset: builtins.int = 0, dim1: builtins.int = 0, dim2: builtins.int = 1) -> Tensor: ...
+def div(input: Tensor, other: Tensor | Number) -> Tensor:
+    """div, element by element."""
+
+def elu(input: Tensor, /, alpha: Number = 1.0) -> Tensor:
+    """elu, element by element."""
+
+def empty(
+    *size: builtins.int | Sequence[builtins.int],
+    dtype: _dtype | type | str | None = ...,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """A tensor of undefined contents."""
+
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor: ...
+def eq(input: Tensor, other: Tensor | Number) -> Tensor:
+    """eq, element by element."""
+
+def erf(input: Tensor, /) -> Tensor:
+    """erf, element by element."""
+
+def erfc(input: Tensor, /) -> Tensor:
+    """erfc, element by element."""
+
+def exp(input: Tensor, /) -> Tensor:
+    """exp, element by element."""
+
+def exp2(input: Tensor, /) -> Tensor:
+    """exp2, element by element."""
+
+def expm1(input: Tensor, /) -> Tensor:
+    """expm1, element by element."""
+
+def flatten(input: Tensor, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor: ...
+def floor(input: Tensor, /) -> Tensor:
+    """floor, element by element."""
+
+def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
+    """floor_divide, element by element."""
+
+def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
+    """fmod, element by element."""
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor that shares the memory of a NumPy array or any other buffer."""
+
+def full(
+    size: builtins.int | Sequence[builtins.int],
+    fill_value: Number,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """The type is that of fill_value unless given."""
+
+def full_like(
+    input: Tensor,
+    fill_value: Number,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor: ...
+def ge(input: Tensor, other: Tensor | Number) -> Tensor:
+    """ge, element by element."""
+
+def gelu(input: Tensor, /) -> Tensor:
+    """gelu, element by element."""
+
+def gelu_tanh(input: Tensor, /) -> Tensor:
+    """gelu_tanh, element by element."""
+
+def get_num_threads() -> builtins.int: ...
+def gt(input: Tensor, other: Tensor | Number) -> Tensor:
+    """gt, element by element."""
+
+def hardshrink(input: Tensor, /, lambd: builtins.float = 0.5) -> Tensor:
+    """hardshrink, element by element."""
+
+def hardsigmoid(input: Tensor, /) -> Tensor:
+    """hardsigmoid, element by element."""
+
+def hardswish(input: Tensor, /) -> Tensor:
+    """hardswish, element by element."""
+
+def hardtanh(input: Tensor, /, min_val: Any = -1.0, max_val: builtins.float = 1.0) -> Tensor:
+    """hardtanh, element by element."""
+
+def hypot(input: Tensor, other: Tensor | Number) -> Tensor:
+    """hypot, element by element."""
+
+def is_grad_enabled() -> builtins.bool: ...
+def isfinite(input: Tensor, /) -> Tensor:
+    """isfinite, element by element."""
+
+def isinf(input: Tensor, /) -> Tensor:
+    """isinf, element by element."""
+
+def isnan(input: Tensor, /) -> Tensor:
+    """isnan, element by element."""
+
+def le(input: Tensor, other: Tensor | Number) -> Tensor:
+    """le, element by element."""
+
+def leaky_relu(input: Tensor, /, negative_slope: builtins.float = 0.01) -> Tensor:
+    """leaky_relu, element by element."""
+
+def log(input: Tensor, /) -> Tensor:
+    """log, element by element."""
+
+def log10(input: Tensor, /) -> Tensor:
+    """log10, element by element."""
+
+def log1p(input: Tensor, /) -> Tensor:
+    """log1p, element by element."""
+
+def log2(input: Tensor, /) -> Tensor:
+    """log2, element by element."""
+
+def logical_and(input: Tensor, other: Tensor | Number) -> Tensor:
+    """logical_and, element by element."""
+
+def logical_not(input: Tensor, /) -> Tensor:
+    """logical_not, element by element."""
+
+def logical_or(input: Tensor, other: Tensor | Number) -> Tensor:
+    """logical_or, element by element."""
+
+def logical_xor(input: Tensor, other: Tensor | Number) -> Tensor:
+    """logical_xor, element by element."""
+
+def logsigmoid(input: Tensor, /) -> Tensor:
+    """logsigmoid, element by element."""
+
+def lt(input: Tensor, other: Tensor | Number) -> Tensor:
+    """lt, element by element."""
+
+def masked_fill(input: Tensor, mask: Tensor, value: Number) -> Tensor: ...
+def maximum(input: Tensor, other: Tensor | Number) -> Tensor:
+    """maximum, element by element."""
+
+def minimum(input: Tensor, other: Tensor | Number) -> Tensor:
+    """minimum, element by element."""
+
+def mish(input: Tensor, /) -> Tensor:
+    """mish, element by element."""
+
+def mul(input: Tensor, other: Tensor | Number) -> Tensor:
+    """mul, element by element."""
+
+def narrow(input: Tensor, dim: builtins.int, start: builtins.int, length: builtins.int) -> Tensor: ...
+def ne(input: Tensor, other: Tensor | Number) -> Tensor:
+    """ne, element by element."""
+
+def neg(input: Tensor, /) -> Tensor:
+    """neg, element by element."""
+
+def ones(
+    *size: builtins.int | Sequence[builtins.int],
+    dtype: _dtype | type | str | None = ...,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor: ...
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor: ...
+def permute(input: Tensor, dims: Sequence[builtins.int]) -> Tensor: ...
+def pow(input: Tensor, other: Tensor | Number) -> Tensor:
+    """pow, element by element."""
+
+def promote_types(type1: _dtype, type2: _dtype) -> _dtype: ...
+def reciprocal(input: Tensor, /) -> Tensor:
+    """reciprocal, element by element."""
+
+def relu(input: Tensor, /) -> Tensor:
+    """relu, element by element."""
+
+def relu6(input: Tensor, /) -> Tensor:
+    """relu6, element by element."""
+
+def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
+    """remainder, element by element."""
+
+def reshape(input: Tensor, shape: Sequence[builtins.int]) -> Tensor: ...
+def result_type(arg0: Tensor | Number, arg1: Tensor | Number) -> _dtype: ...
+def round(input: Tensor, /) -> Tensor:
+    """round, element by element."""
+
+def rsqrt(input: Tensor, /) -> Tensor:
+    """rsqrt, element by element."""
+
+def select(input: Tensor, dim: builtins.int, index: builtins.int) -> Tensor: ...
+def selu(input: Tensor, /) -> Tensor:
+    """selu, element by element."""
+
+def set_num_threads(threads: builtins.int) -> None: ...
+def sigmoid(input: Tensor, /) -> Tensor:
+    """sigmoid, element by element."""
+
+def sign(input: Tensor, /) -> Tensor:
+    """sign, element by element."""
+
+def signbit(input: Tensor, /) -> Tensor:
+    """signbit, element by element."""
+
+def silu(input: Tensor, /) -> Tensor:
+    """silu, element by element."""
+
+def sin(input: Tensor, /) -> Tensor:
+    """sin, element by element."""
+
+def sinh(input: Tensor, /) -> Tensor:
+    """sinh, element by element."""
+
+def softplus(input: Tensor, /, beta: builtins.float = 1.0, threshold: builtins.float = 20.0) -> Tensor:
+    """softplus, element by element."""
+
+def softshrink(input: Tensor, /, lambd: builtins.float = 0.5) -> Tensor:
+    """softshrink, element by element."""
+
+def softsign(input: Tensor, /) -> Tensor:
+    """softsign, element by element."""
+
+def sqrt(input: Tensor, /) -> Tensor:
+    """sqrt, element by element."""
+
+def square(input: Tensor, /) -> Tensor:
+    """square, element by element."""
+
+def squeeze(input: Tensor, dim: builtins.int | None = None) -> Tensor: ...
+def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """sub, element by element."""
+
+def swapaxes(input: Tensor, axis0: builtins.int, axis1: builtins.int) -> Tensor: ...
+def t(input: Tensor) -> Tensor: ...
+def tan(input: Tensor, /) -> Tensor:
+    """tan, element by element."""
+
+def tanh(input: Tensor, /) -> Tensor:
+    """tanh, element by element."""
+
+def tanhshrink(input: Tensor, /) -> Tensor:
+    """tanhshrink, element by element."""
+
+def tensor(
+    data: Any,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """A copy of numbers, nested sequences, arrays or tensors."""
+
+def threshold(input: Tensor, /, threshold: Any, value: Any) -> Tensor:
+    """threshold, element by element."""
+
+def transpose(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...
+def trunc(input: Tensor, /) -> Tensor:
+    """trunc, element by element."""
+
+def unsqueeze(input: Tensor, dim: builtins.int) -> Tensor: ...
+def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor: ...
+def zeros(
+    *size: builtins.int | Sequence[builtins.int],
+    dtype: _dtype | type | str | None = ...,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor: ...
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: _dtype | type | str | None = None,
+    device: _device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor: ...

@@ -1,0 +1,33 @@
+"""What every test can rely on: the instruction set that was asked for is the one that runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import lamina
+from lamina import _C
+
+
+def pytest_report_header() -> str:
+    kind, compiler = _C._build
+    return (
+        f"lamina {lamina.__version__} ({kind}, {compiler}): {_C._target()} of {', '.join(_C._supported_targets())}; "
+        f"{lamina.get_num_threads()} threads"
+    )
+
+
+def pytest_sessionstart() -> None:
+    forced = os.environ.get("LAMINA_ISA")
+    if forced and _C._target() != forced:
+        pytest.exit(f"LAMINA_ISA={forced}, but the kernels of {_C._target()} run", returncode=3)
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    """lamina.set_num_threads, undone after the test."""
+    before = lamina.get_num_threads()
+    yield lamina.set_num_threads
+    lamina.set_num_threads(before)
