@@ -1,0 +1,271 @@
+// Matrix products by blocks and register tiles: the five loops around the micro-kernel.
+//
+// Every element of C is summed in one order only (blocks of k, and within a block k upwards), whatever is packed, however
+// the work is cut and how many threads share it: the bits depend on the shape alone.
+#pragma once
+#include <cstdint>
+
+#include "core/barrier.h"
+#include "core/parallel.h"
+#include "cpu/gemm_micro.h"
+#include "cpu/gemm_output.h"
+#include "cpu/gemm_pack.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+// Blocks are sized in bytes for the caches of a core: a panel of B [kBlockDepth, tile columns] stays in the first level
+// (or streams well from the second), a block of A [kBlockRows, kBlockDepth] in the second, a block of B in the third.
+template <class T>
+constexpr std::int64_t kBlockDepth = 1536 / sizeof(T);
+constexpr std::int64_t kBlockRows = 20 * kTileRows;
+constexpr std::int64_t kBlockCols = 3072;
+
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+constexpr std::int64_t most(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
+// [0, total) cut into `parts` nearly equal pieces.
+struct Cut {
+  std::int64_t total, parts;
+  std::int64_t begin(std::int64_t i) const { return total * i / parts; }
+};
+
+// k is cut by its length alone, in multiples of a vector so that transposing packs whole blocks.
+template <class T>
+struct DepthCut {
+  std::int64_t k, step;
+  explicit DepthCut(std::int64_t k) : k(k) {
+    constexpr int W = Vec<T>::width;
+    const std::int64_t blocks = most(1, ceil_div(k, kBlockDepth<T>));
+    step = most(1, ceil_div(ceil_div(k, blocks), W)) * W;
+  }
+  std::int64_t blocks() const { return ceil_div(k, step); }
+  std::int64_t begin(std::int64_t i) const { return least(i * step, k); }
+  std::int64_t longest() const { return least(step, k); }
+};
+
+template <class T>
+struct Product {
+  std::int64_t m, n, k;
+  Matrix<const T> a, b;
+  Output<T> out;
+  const T* packed_b;  // null: not packed beforehand
+};
+
+// Packed B: for every block of k, panels of tile-width columns, each [depth][width]; the last panel is as many vectors wide
+// as it needs.
+template <class T>
+constexpr std::int64_t padded_cols(std::int64_t n) {
+  return ceil_div(n, Vec<T>::width) * Vec<T>::width;
+}
+template <class T>
+int panel_width(std::int64_t n, std::int64_t panel) {
+  return static_cast<int>(least(kTileCols<T>, padded_cols<T>(n) - panel * kTileCols<T>));
+}
+
+template <class T, class From>
+void pack_b_panel(T* packed, Matrix<const From> b, std::int64_t n, std::int64_t panel, std::int64_t k0, std::int64_t depth) {
+  const std::int64_t col = panel * kTileCols<T>;
+  pack(packed, panel_width<T>(n, panel), b.at(k0, col), b.col, b.row,
+       static_cast<int>(least(kTileCols<T>, n - col)), depth);
+}
+
+// Who packs what and how the work is cut; a matter of speed, never of bits.
+template <class T>
+struct Plan {
+  enum class B { direct, pack, packed } b;
+  bool pack_a;
+  WalkA walk;                 // of an A that is read in place
+  std::int64_t row_panels;    // tiles along m
+  std::int64_t row_blocks;    // groups of these
+  std::int64_t block_cols;    // columns of B packed at a time, a multiple of the tile's
+  std::int64_t col_groups;    // pieces of such a block
+  std::int64_t a_size, b_size;  // elements of working memory: for each thread, for all
+};
+
+constexpr double kFlopsWorthAThread = 2e5;
+constexpr std::int64_t kFewCols = 160;  // up to here an A in place is not reread often enough to be worth packing
+
+template <class T>
+Plan<T> make_plan(const Product<T>& p, int team) {
+  using B = typename Plan<T>::B;
+  Plan<T> plan;
+  const DepthCut<T> depth(p.k);
+  const bool small = (p.m * p.k + p.k * p.n) * sizeof(T) <= 128 * 1024;
+  if (p.packed_b)
+    plan.b = B::packed;
+  else if (p.b.col == 1 && (small || p.m <= 3 * kTileRows))
+    plan.b = B::direct;
+  else
+    plan.b = B::pack;
+  plan.walk = p.a.row == 1 ? WalkA::columns : WalkA::rows;
+  plan.pack_a = (p.a.row != 1 && p.a.col != 1) || !(small || p.n <= kFewCols);
+
+  const std::int64_t panels_of_b = ceil_div(p.n, kTileCols<T>);
+  plan.block_cols = least(panels_of_b * kTileCols<T>, kBlockCols / kTileCols<T> * kTileCols<T>);
+  plan.row_panels = ceil_div(p.m, kTileRows);
+  plan.row_blocks = ceil_div(plan.row_panels, kBlockRows / kTileRows);
+  plan.col_groups = 1;
+  if (team > 1) {
+    // Several pieces a thread, so that one that was interrupted does not hold up the others.
+    const std::int64_t pieces = 4 * team, fewest_panels = plan.pack_a ? 4 : 1;
+    if (plan.row_blocks < pieces) {
+      plan.row_blocks = most(plan.row_blocks, least(pieces, plan.row_panels / fewest_panels));
+      if (plan.row_blocks > team) plan.row_blocks = ceil_div(plan.row_blocks, team) * team;
+      plan.row_panels = most(plan.row_panels, plan.row_blocks);
+      plan.col_groups = least(plan.block_cols / kTileCols<T>, ceil_div(pieces, plan.row_blocks));
+    }
+  }
+  const std::int64_t rows = (ceil_div(plan.row_panels, plan.row_blocks) + 1) * kTileRows;
+  plan.a_size = plan.pack_a ? ceil_div(rows * depth.longest() + kPackSlack<T>, 64) * 64 : 0;
+  const std::int64_t width = plan.b == B::pack ? least(plan.block_cols, padded_cols<T>(p.n))
+                             : plan.b == B::direct && p.n % kTileCols<T> ? kTileCols<T> : 0;
+  plan.b_size = 2 * width * depth.longest();
+  return plan;
+}
+
+// One product in the making, shared by the threads that make it.
+template <class T>
+struct Work {
+  const Product<T>& p;
+  const Plan<T>& plan;
+  T* a_buffers;  // plan.a_size for every thread
+  T* b_buffer;   // plan.b_size: two halves, packed in turn
+  Barrier barrier = {};
+  std::int64_t next_piece[3] = {};
+};
+
+template <class T>
+class Worker {
+ public:
+  Worker(Work<T>& work, int thread, int team)
+      : work_(work), p_(work.p), plan_(work.plan), thread_(thread), team_(team),
+        a_buffer_(work.a_buffers + thread * work.plan.a_size) {}
+
+  void run() {
+    const DepthCut<T> depth(p_.k);
+    for (col0_ = 0; col0_ < p_.n; col0_ += plan_.block_cols) {
+      cols_ = least(plan_.block_cols, p_.n - col0_);
+      for (std::int64_t i = 0; i < depth.blocks(); ++i, ++step_) {
+        k0_ = depth.begin(i);
+        depth_ = depth.begin(i + 1) - k0_;
+        first_ = i == 0;
+        last_ = i + 1 == depth.blocks();
+        provide_b();
+        multiply_pieces();
+      }
+    }
+  }
+
+ private:
+  using B = typename Plan<T>::B;
+
+  // The halves of the buffer alternate: a thread may pack for the next step while others still read for this one, and
+  // cannot be two steps ahead.
+  void provide_b() {
+    if (plan_.b_size) {
+      b_packed_ = work_.b_buffer + step_ % 2 * (plan_.b_size / 2);
+      const std::int64_t panels = ceil_div(cols_, kTileCols<T>);
+      if (plan_.b == B::direct) {
+        if (thread_ == 0 && cols_ % kTileCols<T>) pack_b_panel(b_packed_, p_.b, p_.n, last_panel(), k0_, depth_);
+      } else {
+        // Few panels are cut along k as well, so that every thread has some.
+        const std::int64_t slices = panels >= team_ ? 1 : least(ceil_div(depth_, 32), ceil_div(2 * team_, panels));
+        const Cut tasks{panels * slices, team_}, slice{depth_, slices};
+        for (std::int64_t t = tasks.begin(thread_); t < tasks.begin(thread_ + 1); ++t) {
+          const std::int64_t panel = t / slices, from = slice.begin(t % slices), to = slice.begin(t % slices + 1);
+          const std::int64_t index = col0_ / kTileCols<T> + panel;
+          pack_b_panel(b_packed_ + panel * kTileCols<T> * depth_ + from * panel_width<T>(p_.n, index), p_.b, p_.n, index,
+                       k0_ + from, to - from);
+        }
+      }
+    } else if (plan_.b == B::packed) {
+      b_packed_ = const_cast<T*>(p_.packed_b) + k0_ * padded_cols<T>(p_.n) + col0_ * depth_;
+    }
+    barrier_wait(work_.barrier, team_);
+    if (thread_ == 0) work_.next_piece[(step_ + 1) % 3] = 0;  // read again after the next barrier only
+  }
+
+  std::int64_t last_panel() const { return (p_.n - 1) / kTileCols<T>; }
+
+  void multiply_pieces() {
+    const std::int64_t pieces = plan_.row_blocks * plan_.col_groups;
+    std::int64_t packed_block = -1;
+    for (;;) {
+      const std::int64_t piece =
+          team_ == 1 ? work_.next_piece[step_ % 3]++
+                     : __atomic_fetch_add(&work_.next_piece[step_ % 3], 1, __ATOMIC_RELAXED);
+      if (piece >= pieces) return;
+      const std::int64_t block = piece % plan_.row_blocks, group = piece / plan_.row_blocks;
+      const Cut blocks{plan_.row_panels, plan_.row_blocks}, groups{ceil_div(cols_, kTileCols<T>), plan_.col_groups};
+      const std::int64_t first = blocks.begin(block), end = blocks.begin(block + 1);
+      if (plan_.pack_a && packed_block != block) {
+        pack_a(first, end);
+        packed_block = block;
+      }
+      multiply_piece(first, end, groups.begin(group), groups.begin(group + 1));
+    }
+  }
+
+  std::int64_t row_of(std::int64_t panel) const { return Cut{p_.m, plan_.row_panels}.begin(panel); }
+
+  void pack_a(std::int64_t first, std::int64_t end) {
+    const std::int64_t row0 = row_of(first);
+    for (std::int64_t i = first; i < end; ++i) {
+      const std::int64_t row = row_of(i);
+      const int rows = static_cast<int>(row_of(i + 1) - row);
+      pack(a_buffer_ + (row - row0) * depth_, rows, p_.a.at(row, k0_), p_.a.row, p_.a.col, rows, depth_);
+    }
+  }
+
+  void multiply_piece(std::int64_t first_row, std::int64_t end_row, std::int64_t first_col, std::int64_t end_col) {
+    const std::int64_t row0 = row_of(first_row);
+    if (plan_.pack_a) {
+      // A panel of B stays close while the packed block of A streams by.
+      for (std::int64_t j = first_col; j < end_col; ++j)
+        for (std::int64_t i = first_row; i < end_row; ++i) multiply_tile(i, j, row0);
+    } else {
+      for (std::int64_t i = first_row; i < end_row; ++i)
+        for (std::int64_t j = first_col; j < end_col; ++j) multiply_tile(i, j, row0);
+    }
+  }
+
+  void multiply_tile(std::int64_t i, std::int64_t j, std::int64_t row0) {
+    constexpr int W = Vec<T>::width;
+    const std::int64_t row = row_of(i), col = col0_ + j * kTileCols<T>;
+    const int rows = static_cast<int>(row_of(i + 1) - row), cols = static_cast<int>(least(kTileCols<T>, p_.n - col));
+    if (rows == 0) return;
+    const int vecs = (cols + W - 1) / W, width = vecs * W;
+
+    const bool in_place = plan_.b == B::direct && cols == kTileCols<T>;
+    const T* b = in_place ? p_.b.at(k0_, col) : b_packed_ + (plan_.b == B::direct ? 0 : j * kTileCols<T> * depth_);
+    const std::int64_t b_stride = in_place ? p_.b.row : width;
+
+    const WalkA walk = plan_.pack_a ? WalkA::columns : plan_.walk;
+    const T* a = plan_.pack_a ? a_buffer_ + (row - row0) * depth_ : p_.a.at(row, k0_);
+    const std::int64_t a_stride = plan_.pack_a ? rows : walk == WalkA::rows ? p_.a.row : p_.a.col;
+
+    const TileKernel<T> kernel = tile_kernel<T>(walk, rows, vecs);
+    const Output<T>& out = p_.out;
+    if (out.c.col == 1 && cols == width && (!last_ || out.plain()) && out.alpha == T(1))
+      return kernel(depth_, a, a_stride, b, b_stride, out.c.at(row, col), out.c.row, !first_ || out.accumulate);
+    alignas(64) T tile[kTileRows * kTileCols<T>];
+    kernel(depth_, a, a_stride, b, b_stride, tile, width, false);
+    put(out, tile, width, Place{row, col, rows, cols, first_, last_});
+  }
+
+  Work<T>& work_;
+  const Product<T>& p_;
+  const Plan<T>& plan_;
+  const int thread_, team_;
+  T* const a_buffer_;
+  T* b_packed_ = nullptr;
+  std::int64_t step_ = 0, col0_ = 0, cols_ = 0, k0_ = 0, depth_ = 0;
+  bool first_ = false, last_ = false;
+};
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
