@@ -70,11 +70,6 @@ bool vector_like(const Product<T>& p) {
   return by_dots(p) || by_rows(p);
 }
 
-template <class T>
-double flops(const Product<T>& p) {
-  return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
-}
-
 int team_for(double flops, std::int64_t pieces) {
   const std::int64_t worth = flops < 1e15 ? static_cast<std::int64_t>(flops / kFlopsWorthAThread) : 1 << 20;
   return static_cast<int>(most(1, least(least(thread_count(), worth), pieces)));
@@ -143,8 +138,7 @@ template <class T>
 void multiply_split(const Product<T>& p) {
   constexpr int W = Vec<T>::width;
   const std::int64_t segments = least(kMostSegments, p.k / kSegment), pitch = padded_cols<T>(p.n), size = p.m * pitch;
-  const DepthCut<T> depth(p.k);
-  const Cut cut{p.k, segments};
+  const Cut cut(p.k, segments);
   const auto part = [&](std::int64_t i, T* sums) {
     Product<T> segment = p;
     segment.k = cut.begin(i + 1) - cut.begin(i);
@@ -155,7 +149,7 @@ void multiply_split(const Product<T>& p) {
     return segment;
   };
   const int team = team_for(flops(p), segments);
-  const Product<T> longest = part(segments - 1, nullptr);
+  const Product<T> longest = part(0, nullptr);
   const Plan<T> plan = make_plan(longest, 1);
   const std::int64_t memory = ceil_div(working_memory(longest, plan, 1), 64) * 64;
   T* const memories = static_cast<T*>(scratch(Scratch::gemm, (memory * team + size * segments) * sizeof(T)));
@@ -287,13 +281,12 @@ void pack_matrix(void* packed, const GemmOperand& operand, std::int64_t k, std::
   const Matrix<const From> b{static_cast<const From*>(operand.data), operand.row, operand.col};
   const DepthCut<T> depth(k);
   const std::int64_t panels = ceil_div(n, kTileCols<T>);
-  parallel_for(panels, most(1, (1 << 17) / (kTileCols<T> * (k + 1))), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = 0; i < depth.blocks(); ++i)
-      for (std::int64_t panel = begin; panel < end; ++panel) {
-        const std::int64_t k0 = depth.begin(i), steps = depth.begin(i + 1) - k0;
-        T* const to = static_cast<T*>(packed) + k0 * padded_cols<T>(n) + panel * kTileCols<T> * steps;
-        pack_b_panel(to, b, n, panel, k0, steps);
-      }
+  parallel_for(panels, most(1, (1 << 17) / (kTileCols<T> * (k + 1))), [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t i = 0; i < depth.blocks(); ++i) {
+      const std::int64_t k0 = depth.begin(i), steps = depth.begin(i + 1) - k0;
+      T* const block = static_cast<T*>(packed) + k0 * padded_cols<T>(n);
+      pack_b_panels(block, 0, b, n, first, end, k0, steps, 0, steps);
+    }
   });
 }
 

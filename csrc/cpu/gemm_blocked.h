@@ -26,10 +26,13 @@ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b 
 constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 constexpr std::int64_t most(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
-// [0, total) cut into `parts` nearly equal pieces.
+// [0, total) cut into `parts` pieces whose lengths differ by one at most. One division for all: it takes as long as a
+// whole step of the micro-kernel.
 struct Cut {
-  std::int64_t total, parts;
-  std::int64_t begin(std::int64_t i) const { return total * i / parts; }
+  std::int64_t length, longer;
+  explicit Cut(std::int64_t total = 0, std::int64_t parts = 1)
+      : length(parts == 1 ? total : total / parts), longer(total - length * parts) {}
+  std::int64_t begin(std::int64_t i) const { return i * length + least(i, longer); }
 };
 
 // k is cut by its length alone, in multiples of a vector so that transposing packs whole blocks.
@@ -39,9 +42,9 @@ struct DepthCut {
   explicit DepthCut(std::int64_t k) : k(k) {
     constexpr int W = Vec<T>::width;
     const std::int64_t blocks = most(1, ceil_div(k, kBlockDepth<T>));
-    step = most(1, ceil_div(ceil_div(k, blocks), W)) * W;
+    step = blocks == 1 ? most(1, k) : ceil_div(ceil_div(k, blocks), W) * W;
   }
-  std::int64_t blocks() const { return ceil_div(k, step); }
+  std::int64_t blocks() const { return k <= step ? 1 : ceil_div(k, step); }
   std::int64_t begin(std::int64_t i) const { return least(i * step, k); }
   std::int64_t longest() const { return least(step, k); }
 };
@@ -54,6 +57,11 @@ struct Product {
   const T* packed_b;  // null: not packed beforehand
 };
 
+template <class T>
+double flops(const Product<T>& p) {
+  return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+}
+
 // Packed B: for every block of k, panels of tile-width columns, each [depth][width]; the last panel is as many vectors wide
 // as it needs.
 template <class T>
@@ -65,11 +73,26 @@ int panel_width(std::int64_t n, std::int64_t panel) {
   return static_cast<int>(least(kTileCols<T>, padded_cols<T>(n) - panel * kTileCols<T>));
 }
 
+// Steps [from, to) of the panels [first, end), for the block of k that begins at k0 and is `depth` long. `packed` is where
+// panel `origin` of the block begins.
 template <class T, class From>
-void pack_b_panel(T* packed, Matrix<const From> b, std::int64_t n, std::int64_t panel, std::int64_t k0, std::int64_t depth) {
-  const std::int64_t col = panel * kTileCols<T>;
-  pack(packed, panel_width<T>(n, panel), b.at(k0, col), b.col, b.row,
-       static_cast<int>(least(kTileCols<T>, n - col)), depth);
+void pack_b_panels(T* packed, std::int64_t origin, Matrix<const From> b, std::int64_t n, std::int64_t first,
+                   std::int64_t end, std::int64_t k0, std::int64_t depth, std::int64_t from, std::int64_t to) {
+  const auto place = [&](std::int64_t panel) {
+    const std::int64_t col = panel * kTileCols<T>;
+    const int width = panel_width<T>(n, panel);
+    return PanelPlace<T>{packed + (panel - origin) * kTileCols<T> * depth + from * width, width, col,
+                         static_cast<int>(least(width, n - col))};
+  };
+  pack_panels<T>(first, end, place, b.at(k0 + from, 0), b.col, b.row, n, to - from);
+}
+
+// Rows of A as far apart as pages meet in the same few places of the first-level cache and push each other out.
+template <class T>
+bool rows_collide(const Matrix<const T>& a) {
+  constexpr std::int64_t kPage = 4096, kLine = 64;
+  const std::int64_t bytes = a.row * static_cast<std::int64_t>(sizeof(T)), beyond = bytes & (kPage - 1);
+  return bytes != 0 && (beyond < kLine || beyond > kPage - kLine);
 }
 
 // Who packs what and how the work is cut; a matter of speed, never of bits.
@@ -79,10 +102,11 @@ struct Plan {
   bool pack_a;
   WalkA walk;                 // of an A that is read in place
   std::int64_t row_panels;    // tiles along m
+  Cut rows;                   // m cut into them
   std::int64_t row_blocks;    // groups of these
   std::int64_t block_cols;    // columns of B packed at a time, a multiple of the tile's
   std::int64_t col_groups;    // pieces of such a block
-  std::int64_t a_size, b_size;  // elements of working memory: for each thread, for all
+  std::int64_t a_size = 0, b_size = 0;  // elements of working memory: for each thread, for all
 };
 
 constexpr double kFlopsWorthAThread = 2e5;
@@ -101,7 +125,10 @@ Plan<T> make_plan(const Product<T>& p, int team) {
   else
     plan.b = B::pack;
   plan.walk = p.a.row == 1 ? WalkA::columns : WalkA::rows;
-  plan.pack_a = (p.a.row != 1 && p.a.col != 1) || !(small || p.n <= kFewCols);
+  if (p.a.col == 1)
+    plan.pack_a = !small && rows_collide(p.a) && p.m > kTileRows / 2;
+  else
+    plan.pack_a = p.a.row != 1 || !(small || p.n <= kFewCols);
 
   const std::int64_t panels_of_b = ceil_div(p.n, kTileCols<T>);
   plan.block_cols = least(panels_of_b * kTileCols<T>, kBlockCols / kTileCols<T> * kTileCols<T>);
@@ -109,8 +136,8 @@ Plan<T> make_plan(const Product<T>& p, int team) {
   plan.row_blocks = ceil_div(plan.row_panels, kBlockRows / kTileRows);
   plan.col_groups = 1;
   if (team > 1) {
-    // Several pieces a thread, so that one that was interrupted does not hold up the others.
-    const std::int64_t pieces = 4 * team, fewest_panels = plan.pack_a ? 4 : 1;
+    // Several pieces a thread, so that one that was interrupted does not hold up the others, unless they become too small.
+    const std::int64_t pieces = (flops(p) > 2e6 * team ? 4 : 1) * team, fewest_panels = plan.pack_a ? 4 : 1;
     if (plan.row_blocks < pieces) {
       plan.row_blocks = most(plan.row_blocks, least(pieces, plan.row_panels / fewest_panels));
       if (plan.row_blocks > team) plan.row_blocks = ceil_div(plan.row_blocks, team) * team;
@@ -118,8 +145,11 @@ Plan<T> make_plan(const Product<T>& p, int team) {
       plan.col_groups = least(plan.block_cols / kTileCols<T>, ceil_div(pieces, plan.row_blocks));
     }
   }
-  const std::int64_t rows = (ceil_div(plan.row_panels, plan.row_blocks) + 1) * kTileRows;
-  plan.a_size = plan.pack_a ? ceil_div(rows * depth.longest() + kPackSlack<T>, 64) * 64 : 0;
+  plan.rows = Cut(p.m, plan.row_panels);
+  if (plan.pack_a) {
+    const std::int64_t rows = ceil_div(plan.row_panels, plan.row_blocks) * kTileRows;
+    plan.a_size = ceil_div(rows * depth.longest(), 64) * 64;
+  }
   const std::int64_t width = plan.b == B::pack ? least(plan.block_cols, padded_cols<T>(p.n))
                              : plan.b == B::direct && p.n % kTileCols<T> ? kTileCols<T> : 0;
   plan.b_size = 2 * width * depth.longest();
@@ -167,39 +197,42 @@ class Worker {
   void provide_b() {
     if (plan_.b_size) {
       b_packed_ = work_.b_buffer + step_ % 2 * (plan_.b_size / 2);
-      const std::int64_t panels = ceil_div(cols_, kTileCols<T>);
+      const std::int64_t first = col0_ / kTileCols<T>, panels = ceil_div(cols_, kTileCols<T>);
+      const bool by_panels = panels >= team_;
+      const Cut cut(by_panels ? panels : depth_, team_);
+      const std::int64_t begin = cut.begin(thread_), end = cut.begin(thread_ + 1);
       if (plan_.b == B::direct) {
-        if (thread_ == 0 && cols_ % kTileCols<T>) pack_b_panel(b_packed_, p_.b, p_.n, last_panel(), k0_, depth_);
+        if (thread_ == 0 && cols_ % kTileCols<T>) pack_b(last_panel(), last_panel(), last_panel() + 1, 0, depth_);
+      } else if (by_panels) {
+        pack_b(first, first + begin, first + end, 0, depth_);
       } else {
-        // Few panels are cut along k as well, so that every thread has some.
-        const std::int64_t slices = panels >= team_ ? 1 : least(ceil_div(depth_, 32), ceil_div(2 * team_, panels));
-        const Cut tasks{panels * slices, team_}, slice{depth_, slices};
-        for (std::int64_t t = tasks.begin(thread_); t < tasks.begin(thread_ + 1); ++t) {
-          const std::int64_t panel = t / slices, from = slice.begin(t % slices), to = slice.begin(t % slices + 1);
-          const std::int64_t index = col0_ / kTileCols<T> + panel;
-          pack_b_panel(b_packed_ + panel * kTileCols<T> * depth_ + from * panel_width<T>(p_.n, index), p_.b, p_.n, index,
-                       k0_ + from, to - from);
-        }
+        pack_b(first, first, first + panels, begin, end);
       }
     } else if (plan_.b == B::packed) {
       b_packed_ = const_cast<T*>(p_.packed_b) + k0_ * padded_cols<T>(p_.n) + col0_ * depth_;
     }
-    barrier_wait(work_.barrier, team_);
+    // One step and nothing packed: there is nobody to wait for.
+    if (plan_.b_size || p_.k > kBlockDepth<T> || p_.n > plan_.block_cols) barrier_wait(work_.barrier, team_);
     if (thread_ == 0) work_.next_piece[(step_ + 1) % 3] = 0;  // read again after the next barrier only
+  }
+
+  void pack_b(std::int64_t origin, std::int64_t first, std::int64_t end, std::int64_t from, std::int64_t to) {
+    pack_b_panels(b_packed_, origin, p_.b, p_.n, first, end, k0_, depth_, from, to);
   }
 
   std::int64_t last_panel() const { return (p_.n - 1) / kTileCols<T>; }
 
   void multiply_pieces() {
     const std::int64_t pieces = plan_.row_blocks * plan_.col_groups;
+    const Cut blocks(plan_.row_panels, plan_.row_blocks), groups(ceil_div(cols_, kTileCols<T>), plan_.col_groups);
     std::int64_t packed_block = -1;
     for (;;) {
       const std::int64_t piece =
           team_ == 1 ? work_.next_piece[step_ % 3]++
                      : __atomic_fetch_add(&work_.next_piece[step_ % 3], 1, __ATOMIC_RELAXED);
       if (piece >= pieces) return;
-      const std::int64_t block = piece % plan_.row_blocks, group = piece / plan_.row_blocks;
-      const Cut blocks{plan_.row_panels, plan_.row_blocks}, groups{ceil_div(cols_, kTileCols<T>), plan_.col_groups};
+      const std::int64_t group = plan_.col_groups == 1 ? 0 : piece / plan_.row_blocks;
+      const std::int64_t block = piece - group * plan_.row_blocks;
       const std::int64_t first = blocks.begin(block), end = blocks.begin(block + 1);
       if (plan_.pack_a && packed_block != block) {
         pack_a(first, end);
@@ -209,21 +242,21 @@ class Worker {
     }
   }
 
-  std::int64_t row_of(std::int64_t panel) const { return Cut{p_.m, plan_.row_panels}.begin(panel); }
+  std::int64_t row_of(std::int64_t panel) const { return plan_.rows.begin(panel); }
 
   void pack_a(std::int64_t first, std::int64_t end) {
     const std::int64_t row0 = row_of(first);
-    for (std::int64_t i = first; i < end; ++i) {
-      const std::int64_t row = row_of(i);
-      const int rows = static_cast<int>(row_of(i + 1) - row);
-      pack(a_buffer_ + (row - row0) * depth_, rows, p_.a.at(row, k0_), p_.a.row, p_.a.col, rows, depth_);
-    }
+    const auto place = [&](std::int64_t i) {
+      const int rows = static_cast<int>(row_of(i + 1) - row_of(i));
+      return PanelPlace<T>{a_buffer_ + (row_of(i) - row0) * depth_, rows, row_of(i), rows};
+    };
+    pack_panels<T>(first, end, place, p_.a.at(0, k0_), p_.a.row, p_.a.col, p_.m, depth_);
   }
 
   void multiply_piece(std::int64_t first_row, std::int64_t end_row, std::int64_t first_col, std::int64_t end_col) {
     const std::int64_t row0 = row_of(first_row);
-    if (plan_.pack_a) {
-      // A panel of B stays close while the packed block of A streams by.
+    if (cols_ > kFewCols) {
+      // A panel of B stays close while the block of A streams by.
       for (std::int64_t j = first_col; j < end_col; ++j)
         for (std::int64_t i = first_row; i < end_row; ++i) multiply_tile(i, j, row0);
     } else {

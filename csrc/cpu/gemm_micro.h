@@ -34,6 +34,12 @@ void tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::in
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>(T(0));
 
+  // Rows are reached by fours from a base each, with two index registers: one address a row would not fit the registers.
+  const T* base[(R + 3) / 4];
+#pragma GCC unroll 4
+  for (int g = 0; g < (R + 3) / 4; ++g) base[g] = a + 4 * g * (walk == WalkA::rows ? a_stride : 1);
+  const std::int64_t offset[4] = {0, a_stride, 2 * a_stride, 3 * a_stride};
+
   for (std::int64_t i = 0; i < k; ++i) {
     Vec<T> row[V];
 #pragma GCC unroll 8
@@ -43,11 +49,15 @@ void tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::in
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Vec<T> x(walk == WalkA::columns ? a[r] : a[r * a_stride]);
+      const Vec<T> x(walk == WalkA::columns ? a[r] : base[r / 4][offset[r % 4]]);
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) sums[r][v] = fma(x, row[v], sums[r][v]);
     }
-    a += walk == WalkA::columns ? a_stride : 1;
+    if constexpr (walk == WalkA::columns)
+      a += a_stride;
+    else
+#pragma GCC unroll 4
+      for (const T*& p : base) ++p;
     b += b_stride;
   }
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "cpu/gemm_micro.h"
+#include "cpu/gemm_pack.h"
 #include "kernels/gemm.h"
-#include "simd/transpose.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -52,15 +52,13 @@ template <class T>
 void add_transposed(T* tile, int pitch, const Place& at, Matrix<const T> from, T factor) {
   constexpr int W = Vec<T>::width;
   alignas(64) T block[W][W] = {};
-  const T* columns[W];
   Vec<T> rows[W];
-  for (int i = 0; i < W; ++i) columns[i] = block[i];
   for (int r = 0; r < at.rows; r += W) {
     const int n = at.rows - r < W ? at.rows - r : W;
     for (int j = 0; j < at.cols; j += W) {
       const int width = at.cols - j < W ? at.cols - j : W;
       for (int i = 0; i < width; ++i) Vec<T>::load(from.at(at.row + r, at.col + j + i), n).store(block[i]);
-      load_transposed(columns, rows);
+      load_transposed(block[0], W, rows);
       for (int i = 0; i < n; ++i) {
         T* p = tile + (r + i) * pitch + j;
         fma(Vec<T>(factor), rows[i], Vec<T>::load(p)).store(p);
@@ -94,14 +92,12 @@ void copy_out(const T* tile, int pitch, const Place& at, Matrix<T> to) {
       if (j < at.cols) Vec<T>::load(from + j).store(out + j, at.cols - j);
     }
   } else if (to.row == 1) {
-    const T* rows[W];
     Vec<T> columns[W];
     for (int r = 0; r < at.rows; r += W) {
       const int n = at.rows - r < W ? at.rows - r : W;
       for (int j = 0; j < at.cols; j += W) {
         const int width = at.cols - j < W ? at.cols - j : W;
-        for (int i = 0; i < W; ++i) rows[i] = tile + (i < n ? r + i : r) * pitch + j;
-        load_transposed(rows, columns);
+        load_block(tile + r * pitch + j, pitch, 1, n, W, columns);
         for (int i = 0; i < width; ++i) columns[i].store(to.at(at.row + r, at.col + j + i), n);
       }
     }

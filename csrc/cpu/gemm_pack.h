@@ -8,56 +8,84 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-// Elements that pack() may write beyond its last.
-template <class T>
-constexpr int kPackSlack = Vec<T>::width;
+// columns[j], lane i = from[i * lane_stride + j * step_stride], for the first `lanes` lanes and `width` columns.
+template <class T, class From>
+LAMINA_INLINE void load_block(const From* from, std::int64_t lane_stride, std::int64_t step_stride, std::int64_t lanes,
+                              int width, Vec<T>* columns) {
+  constexpr int W = Vec<T>::width;
+  if constexpr (sizeof(From) == sizeof(T))
+    if (step_stride == 1 && lanes >= W && width == W) return load_transposed(from, lane_stride, columns);
+  alignas(64) T block[W][W];
+  for (int i = 0; i < W; ++i) {
+    const From* const lane = from + (i < lanes ? i : lanes - 1) * lane_stride;
+    if (step_stride == 1)
+      Vec<T>::load(lane, width).store(block[i]);
+    else
+      for (int j = 0; j < width; ++j) Vec<T>::load(lane + j * step_stride, 1).store(block[i] + j, 1);
+  }
+  load_transposed(block[0], W, columns);
+}
 
-// to[step * pitch + lane] = from[lane * lane_stride + step * step_stride] for `lanes` lanes (at most `pitch`) and `steps`
-// steps. Whole vectors are stored: what they spill over the end of a step is overwritten by the next step.
+// A panel: to[step * pitch + lane] = from[lane * lane_stride + step * step_stride] for `lanes` lanes (at most `pitch`) and
+// `steps` steps. `readable` lanes, at least `lanes`, exist in memory. Nothing is written behind the panel.
 template <class T, class From>
 void pack(T* to, int pitch, const From* from, std::int64_t lane_stride, std::int64_t step_stride, int lanes,
-          std::int64_t steps) {
+          std::int64_t readable, std::int64_t steps) {
   constexpr int W = Vec<T>::width;
+  // Whole vectors are stored: what they spill over the end of a step the next step overwrites. The last must not spill.
+  const auto last_group = [&](int lane) { return lanes - lane < W ? lanes - lane : W; };
   if (lane_stride == 1) {
     for (std::int64_t s = 0; s < steps; ++s, from += step_stride, to += pitch) {
       int lane = 0;
       for (; lane + W <= lanes; lane += W) Vec<T>::load(from + lane).store(to + lane);
-      if (lane < lanes) Vec<T>::load(from + lane, lanes - lane).store(to + lane);
+      if (lane < lanes) {
+        const Vec<T> rest = Vec<T>::load(from + lane, lanes - lane);
+        s + 1 < steps ? rest.store(to + lane) : rest.store(to + lane, lanes - lane);
+      }
     }
     return;
   }
-  alignas(64) T block[W][W];  // what cannot be read in place: the last steps, other types, both strides free
-  const T* rows[W];
   Vec<T> columns[W];
   for (std::int64_t s = 0; s < steps; s += W, from += W * step_stride, to += W * pitch) {
     const int width = static_cast<int>(steps - s < W ? steps - s : W);
     // The last group first: its spilled lanes belong to the first group of the next step.
     for (int lane = (lanes - 1) / W * W; lane >= 0; lane -= W) {
-      for (int i = 0; i < W; ++i) {
-        // Lanes beyond the last repeat it; nobody reads them.
-        const From* row = from + (lane + i < lanes ? lane + i : lanes - 1) * lane_stride;
-        if constexpr (sizeof(From) == sizeof(T)) {
-          if (step_stride == 1 && width == W) {
-            rows[i] = row;
-            continue;
-          }
-        }
-        rows[i] = block[i];
-        if (step_stride == 1)
-          Vec<T>::load(row, width).store(block[i]);
-        else
-          for (int j = 0; j < width; ++j) Vec<T>::load(row + j * step_stride, 1).store(block[i] + j, 1);
-      }
-      load_transposed(rows, columns);
-      T* out = to + lane;
-      if (width == W) {
+      load_block(from + lane * lane_stride, lane_stride, step_stride, readable - lane, width, columns);
+      T* const out = to + lane;
+      if (s + W < steps) {
 #pragma GCC unroll 16
         for (int j = 0; j < W; ++j) columns[j].store(out + j * pitch);
       } else {
-        for (int j = 0; j < width; ++j) columns[j].store(out + j * pitch);
+        for (int j = 0; j < width - 1; ++j) columns[j].store(out + j * pitch);
+        columns[width - 1].store(out + (width - 1) * pitch, last_group(lane));
       }
     }
   }
+}
+
+template <class T>
+struct PanelPlace {
+  T* to;
+  int pitch;
+  std::int64_t lane;  // its first
+  int lanes;
+};
+
+constexpr std::int64_t kStepsAtOnce = 8;
+
+// Several panels of equal `steps` side by side: place(i) says where panel i goes and which
+// lanes it holds. Lanes that are contiguous in memory are read in long runs, a few steps at a time, because memory is slow
+// to deliver single lines from many pages.
+template <class T, class From, class Place>
+void pack_panels(std::int64_t first, std::int64_t end, Place place, const From* from, std::int64_t lane_stride,
+                 std::int64_t step_stride, std::int64_t readable, std::int64_t steps) {
+  const std::int64_t chunk = lane_stride == 1 ? kStepsAtOnce : steps;
+  for (std::int64_t s = 0; s < steps; s += chunk)
+    for (std::int64_t i = first; i < end; ++i) {
+      const PanelPlace<T> panel = place(i);
+      pack(panel.to + s * panel.pitch, panel.pitch, from + panel.lane * lane_stride + s * step_stride, lane_stride,
+           step_stride, panel.lanes, readable - panel.lane, steps - s < chunk ? steps - s : chunk);
+    }
 }
 
 }  // namespace
