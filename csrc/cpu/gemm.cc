@@ -1,15 +1,14 @@
 // Matrix products: from the caller's arguments to the path that suits the shape.
-#include "kernels/gemm.h"
-
 #include "core/scratch.h"
 #include "cpu/gemm_blocked.h"
 #include "cpu/gemm_integer.h"
 #include "cpu/gemm_vector.h"
+#include "kernels/table.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 
-Inner unary_inner(UnaryOp op, DType dtype);
+const KernelTable& table();  // of this target: activations are element-wise operations
 
 namespace {
 
@@ -79,7 +78,8 @@ int team_for(double flops, std::int64_t pieces) {
 template <class Body>
 void with_team(int team, Body body) {
   if (team == 1) return body(0, 1);
-  parallel_team(team, [](void* p, int thread, int size) { (*static_cast<Body*>(p))(thread, size); }, &body);
+  parallel_team(
+      team, [](void* p, int thread, int size) { (*static_cast<Body*>(p))(thread, size); }, &body);
 }
 
 // body(thread, i) for every i in [0, count), handed out as threads become free.
@@ -114,9 +114,8 @@ template <class T>
 void multiply_together(const Product<T>& p, int team) {
   if (vector_like(p)) {
     const std::int64_t step = piece_cols(p, team), pieces = ceil_div(p.n, step);
-    share_out(team, pieces, [&](int, std::int64_t i) {
-      multiply_cols(p, i * step, static_cast<int>(least(step, p.n - i * step)));
-    });
+    share_out(team, pieces,
+              [&](int, std::int64_t i) { multiply_cols(p, i * step, static_cast<int>(least(step, p.n - i * step))); });
     return;
   }
   const Plan<T> plan = make_plan(p, team);
@@ -213,6 +212,10 @@ struct Batch {
   }
 };
 
+Inner activation_of(UnaryOp op, DType dtype) {
+  return op == UnaryOp::count ? nullptr : table().elementwise.unary[static_cast<int>(op)][static_cast<int>(dtype)];
+}
+
 template <class T>
 Product<T> product_of(const GemmArgs& g) {
   const auto matrix = [](const GemmOperand& o) { return Matrix<const T>{static_cast<const T*>(o.data), o.row, o.col}; };
@@ -224,7 +227,7 @@ Product<T> product_of(const GemmArgs& g) {
            .d = matrix(g.d),
            .bias = matrix(g.bias),
            .z = static_cast<T*>(g.z),
-           .activation = g.activation == UnaryOp::count ? nullptr : unary_inner(g.activation, kTypeOf<T>),
+           .activation = activation_of(g.activation, kTypeOf<T>),
            .params = g.params.v};
   p.packed_b = static_cast<const T*>(g.packed_b);
   return p;
@@ -250,7 +253,8 @@ void multiply_floats(const GemmArgs& g) {
   const Plan<T> plan = make_plan(p, 1);
   const std::int64_t memory = working_memory(p, plan, 1);
   T* const memories = static_cast<T*>(scratch(Scratch::gemm, memory * team * sizeof(T)));
-  const std::int64_t run = most(1, least(count / (4 * team), static_cast<std::int64_t>(kFlopsWorthAThread / (work + 1))));
+  const std::int64_t run =
+      most(1, least(count / (4 * team), static_cast<std::int64_t>(kFlopsWorthAThread / (work + 1))));
   share_out(team, ceil_div(count, run), [&](int thread, std::int64_t i) {
     for (std::int64_t j = i * run; j < least((i + 1) * run, count); ++j) {
       const Product<T> q = batch.at(j);
@@ -261,12 +265,18 @@ void multiply_floats(const GemmArgs& g) {
 
 void multiply(const GemmArgs& g) {
   switch (g.dtype) {
-    case DType::f32: return multiply_floats<float>(g);
-    case DType::f64: return multiply_floats<double>(g);
-    case DType::i64: return multiply_integers<std::int64_t>(g);
-    case DType::i32: return multiply_integers<std::int32_t>(g);
-    case DType::u8: return multiply_integers<std::uint8_t>(g);
-    default: return;
+    case DType::f32:
+      return multiply_floats<float>(g);
+    case DType::f64:
+      return multiply_floats<double>(g);
+    case DType::i64:
+      return multiply_integers<std::int64_t>(g);
+    case DType::i32:
+      return multiply_integers<std::int32_t>(g);
+    case DType::u8:
+      return multiply_integers<std::uint8_t>(g);
+    default:
+      return;
   }
 }
 
@@ -293,15 +303,18 @@ void pack_matrix(void* packed, const GemmOperand& operand, std::int64_t k, std::
 void pack_b(void* packed, DType dtype, DType source, const GemmOperand& b, std::int64_t k, std::int64_t n) {
   if (dtype == DType::f64) return pack_matrix<double, double>(packed, b, k, n);
   switch (source) {
-    case DType::f16: return pack_matrix<float, float16>(packed, b, k, n);
-    case DType::bf16: return pack_matrix<float, bfloat16>(packed, b, k, n);
-    default: return pack_matrix<float, float>(packed, b, k, n);
+    case DType::f16:
+      return pack_matrix<float, float16>(packed, b, k, n);
+    case DType::bf16:
+      return pack_matrix<float, bfloat16>(packed, b, k, n);
+    default:
+      return pack_matrix<float, float>(packed, b, k, n);
   }
 }
 
 }  // namespace
 
-void fill_gemm(GemmTable& table) { table = {multiply, packed_bytes, pack_b}; }
+void fill_gemm(GemmTable& t) { t = {multiply, packed_bytes, pack_b}; }
 
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

@@ -1,7 +1,7 @@
 // Matrix products by blocks and register tiles: the five loops around the micro-kernel.
 //
-// Every element of C is summed in one order only (blocks of k, and within a block k upwards), whatever is packed, however
-// the work is cut and how many threads share it: the bits depend on the shape alone.
+// Every element of C is summed in one order only (blocks of k, and within a block k upwards), whatever is packed,
+// however the work is cut and how many threads share it: the bits depend on the shape alone.
 #pragma once
 #include <cstdint>
 
@@ -62,8 +62,8 @@ double flops(const Product<T>& p) {
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
 }
 
-// Packed B: for every block of k, panels of tile-width columns, each [depth][width]; the last panel is as many vectors wide
-// as it needs.
+// Packed B: for every block of k, panels of tile-width columns, each [depth][width]; the last panel is as many vectors
+// wide as it needs.
 template <class T>
 constexpr std::int64_t padded_cols(std::int64_t n) {
   return ceil_div(n, Vec<T>::width) * Vec<T>::width;
@@ -73,8 +73,8 @@ int panel_width(std::int64_t n, std::int64_t panel) {
   return static_cast<int>(least(kTileCols<T>, padded_cols<T>(n) - panel * kTileCols<T>));
 }
 
-// Steps [from, to) of the panels [first, end), for the block of k that begins at k0 and is `depth` long. `packed` is where
-// panel `origin` of the block begins.
+// Steps [from, to) of the panels [first, end), for the block of k that begins at k0 and is `depth` long. `packed` is
+// where panel `origin` of the block begins.
 template <class T, class From>
 void pack_b_panels(T* packed, std::int64_t origin, Matrix<const From> b, std::int64_t n, std::int64_t first,
                    std::int64_t end, std::int64_t k0, std::int64_t depth, std::int64_t from, std::int64_t to) {
@@ -100,12 +100,12 @@ template <class T>
 struct Plan {
   enum class B { direct, pack, packed } b;
   bool pack_a;
-  WalkA walk;                 // of an A that is read in place
-  std::int64_t row_panels;    // tiles along m
-  Cut rows;                   // m cut into them
-  std::int64_t row_blocks;    // groups of these
-  std::int64_t block_cols;    // columns of B packed at a time, a multiple of the tile's
-  std::int64_t col_groups;    // pieces of such a block
+  WalkA walk;                           // of an A that is read in place
+  std::int64_t row_panels;              // tiles along m
+  Cut rows;                             // m cut into them
+  std::int64_t row_blocks;              // groups of these
+  std::int64_t block_cols;              // columns of B packed at a time, a multiple of the tile's
+  std::int64_t col_groups;              // pieces of such a block
   std::int64_t a_size = 0, b_size = 0;  // elements of working memory: for each thread, for all
 };
 
@@ -136,7 +136,8 @@ Plan<T> make_plan(const Product<T>& p, int team) {
   plan.row_blocks = ceil_div(plan.row_panels, kBlockRows / kTileRows);
   plan.col_groups = 1;
   if (team > 1) {
-    // Several pieces a thread, so that one that was interrupted does not hold up the others, unless they become too small.
+    // Several pieces a thread, so that one that was interrupted does not hold up the others, unless they become too
+    // small.
     const std::int64_t pieces = (flops(p) > 2e6 * team ? 4 : 1) * team, fewest_panels = plan.pack_a ? 4 : 1;
     if (plan.row_blocks < pieces) {
       plan.row_blocks = most(plan.row_blocks, least(pieces, plan.row_panels / fewest_panels));
@@ -150,8 +151,9 @@ Plan<T> make_plan(const Product<T>& p, int team) {
     const std::int64_t rows = ceil_div(plan.row_panels, plan.row_blocks) * kTileRows;
     plan.a_size = ceil_div(rows * depth.longest(), 64) * 64;
   }
-  const std::int64_t width = plan.b == B::pack ? least(plan.block_cols, padded_cols<T>(p.n))
-                             : plan.b == B::direct && p.n % kTileCols<T> ? kTileCols<T> : 0;
+  const std::int64_t width = plan.b == B::pack                           ? least(plan.block_cols, padded_cols<T>(p.n))
+                             : plan.b == B::direct && p.n % kTileCols<T> ? kTileCols<T>
+                                                                         : 0;
   plan.b_size = 2 * width * depth.longest();
   return plan;
 }
@@ -171,7 +173,11 @@ template <class T>
 class Worker {
  public:
   Worker(Work<T>& work, int thread, int team)
-      : work_(work), p_(work.p), plan_(work.plan), thread_(thread), team_(team),
+      : work_(work),
+        p_(work.p),
+        plan_(work.plan),
+        thread_(thread),
+        team_(team),
         a_buffer_(work.a_buffers + thread * work.plan.a_size) {}
 
   void run() {
@@ -227,9 +233,8 @@ class Worker {
     const Cut blocks(plan_.row_panels, plan_.row_blocks), groups(ceil_div(cols_, kTileCols<T>), plan_.col_groups);
     std::int64_t packed_block = -1;
     for (;;) {
-      const std::int64_t piece =
-          team_ == 1 ? work_.next_piece[step_ % 3]++
-                     : __atomic_fetch_add(&work_.next_piece[step_ % 3], 1, __ATOMIC_RELAXED);
+      const std::int64_t piece = team_ == 1 ? work_.next_piece[step_ % 3]++
+                                            : __atomic_fetch_add(&work_.next_piece[step_ % 3], 1, __ATOMIC_RELAXED);
       if (piece >= pieces) return;
       const std::int64_t group = plan_.col_groups == 1 ? 0 : piece / plan_.row_blocks;
       const std::int64_t block = piece - group * plan_.row_blocks;

@@ -11,10 +11,10 @@ namespace {
 constexpr int kTileRows = kGemmTileRows;
 constexpr int kTileVecs = kGemmTileVecs;
 template <class T>
-constexpr int kTileCols = kTileVecs * Vec<T>::width;
+constexpr int kTileCols = kTileVecs* Vec<T>::width;
 
-// How A lies in memory: the R elements that meet one row of B side by side (packed panels, transposed matrices), or every
-// row of A contiguous. The other stride is free.
+// How A lies in memory: the R elements that meet one row of B side by side (packed panels, transposed matrices), or
+// every row of A contiguous. The other stride is free.
 enum class WalkA { columns, rows };
 
 // C[R, V vectors] = or += A[R, k] B[k, V vectors]. B and C have contiguous rows of V whole vectors.
@@ -34,7 +34,8 @@ void tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::in
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>(T(0));
 
-  // Rows are reached by fours from a base each, with two index registers: one address a row would not fit the registers.
+  // Rows are reached by fours from a base each, with two index registers: one address a row would not fit the
+  // registers.
   const T* base[(R + 3) / 4];
 #pragma GCC unroll 4
   for (int g = 0; g < (R + 3) / 4; ++g) base[g] = a + 4 * g * (walk == WalkA::rows ? a_stride : 1);

@@ -26,8 +26,8 @@ LAMINA_INLINE void load_block(const From* from, std::int64_t lane_stride, std::i
   load_transposed(block[0], W, columns);
 }
 
-// A panel: to[step * pitch + lane] = from[lane * lane_stride + step * step_stride] for `lanes` lanes (at most `pitch`) and
-// `steps` steps. `readable` lanes, at least `lanes`, exist in memory. Nothing is written behind the panel.
+// A panel: to[step * pitch + lane] = from[lane * lane_stride + step * step_stride] for `lanes` lanes (at most `pitch`)
+// and `steps` steps. `readable` lanes, at least `lanes`, exist in memory. Nothing is written behind the panel.
 template <class T, class From>
 void pack(T* to, int pitch, const From* from, std::int64_t lane_stride, std::int64_t step_stride, int lanes,
           std::int64_t readable, std::int64_t steps) {
@@ -74,8 +74,8 @@ struct PanelPlace {
 constexpr std::int64_t kStepsAtOnce = 8;
 
 // Several panels of equal `steps` side by side: place(i) says where panel i goes and which
-// lanes it holds. Lanes that are contiguous in memory are read in long runs, a few steps at a time, because memory is slow
-// to deliver single lines from many pages.
+// lanes it holds. Lanes that are contiguous in memory are read in long runs, a few steps at a time, because memory is
+// slow to deliver single lines from many pages.
 template <class T, class From, class Place>
 void pack_panels(std::int64_t first, std::int64_t end, Place place, const From* from, std::int64_t lane_stride,
                  std::int64_t step_stride, std::int64_t readable, std::int64_t steps) {

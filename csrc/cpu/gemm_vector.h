@@ -8,8 +8,8 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-constexpr int kDotRows = 4;      // at most so many rows of A are met with B by dot products
-constexpr int kDotCols = 4;      // rows of B^T at a time; 8 where A is a single row
+constexpr int kDotRows = 4;       // at most so many rows of A are met with B by dot products
+constexpr int kDotCols = 4;       // rows of B^T at a time; 8 where A is a single row
 constexpr int kPieceCols = 1024;  // columns of C that a piece of work may have
 
 // sums[i][j] = dot of row i of a and row j of b, all contiguous.
@@ -33,9 +33,13 @@ void dots(const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride, 
     }
   };
   std::int64_t i = 0;
-  for (; i + W <= k; i += W) step(i, [](const T* p) __attribute__((always_inline)) { return Vec<T>::load(p); });
+  for (; i + W <= k; i += W)
+    step(
+        i, [](const T* p) __attribute__((always_inline)) { return Vec<T>::load(p); });
   const int rest = static_cast<int>(k - i);
-  if (rest > 0) step(i, [rest](const T* p) __attribute__((always_inline)) { return Vec<T>::load(p, rest); });
+  if (rest > 0)
+    step(
+        i, [rest](const T* p) __attribute__((always_inline)) { return Vec<T>::load(p, rest); });
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8

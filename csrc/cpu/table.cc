@@ -8,6 +8,7 @@ namespace lamina {
 namespace LAMINA_TARGET {
 
 void fill_elementwise(ElementwiseTable&);
+void fill_gemm(GemmTable&);
 void fill_peak(PeakTable&);
 void fill_reduce(ReduceTable&);
 
@@ -17,6 +18,7 @@ struct Filled {
   Filled() : table{} {
     table.target = LAMINA_STRING(LAMINA_TARGET);
     fill_elementwise(table.elementwise);
+    fill_gemm(table.gemm);
     fill_peak(table.peak);
     fill_reduce(table.reduce);
   }

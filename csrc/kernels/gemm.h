@@ -16,8 +16,9 @@ struct GemmOperand {
   std::int64_t batch[kGemmBatchDims] = {};
 };
 
-// For every matrix of the batch, Z = alpha A[m, k] B[k, n] + beta D + bias (+ C if accumulate) and C[m, n] = activation(Z).
-// D and bias are read as [m, n]. All operands are of type `dtype`; C overlaps none of them. With k == 0 the product is 0.
+// For every matrix of the batch, Z = alpha A[m, k] B[k, n] + beta D + bias (+ C if accumulate) and C[m, n] =
+// activation(Z). D and bias are read as [m, n]. All operands are of type `dtype`; C overlaps none of them. With k == 0
+// the product is 0.
 struct GemmArgs {
   DType dtype = DType::f32;
   bool accumulate = false;
@@ -26,11 +27,11 @@ struct GemmArgs {
   std::int64_t m = 0, n = 0, k = 0;
   double alpha = 1, beta = 1;
   GemmOperand a, b, c;
-  GemmOperand d, bias;                     // optional
-  void* z = nullptr;                       // optional: receives Z, laid out as C
-  UnaryOp activation = UnaryOp::count;     // count: none. Floating types only
-  Params params = {};                      // of the activation
-  const void* packed_b = nullptr;          // what pack_b made of b, where the batch shares one b; same bits
+  GemmOperand d, bias;                  // optional
+  void* z = nullptr;                    // optional: receives Z, laid out as C
+  UnaryOp activation = UnaryOp::count;  // count: none. Floating types only
+  Params params = {};                   // of the activation
+  const void* packed_b = nullptr;       // what pack_b made of b, where the batch shares one b; same bits
 };
 
 struct GemmTable {

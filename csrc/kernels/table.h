@@ -1,6 +1,7 @@
 // All kernels of one device or instruction set: a struct of function pointers per family.
 #pragma once
 #include "kernels/elementwise.h"
+#include "kernels/gemm.h"
 #include "kernels/peak.h"
 #include "kernels/reduce.h"
 
@@ -9,6 +10,7 @@ namespace lamina {
 struct KernelTable {
   const char* target;
   ElementwiseTable elementwise;
+  GemmTable gemm;
   PeakTable peak;
   ReduceTable reduce;
 };

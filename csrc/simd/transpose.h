@@ -70,7 +70,8 @@ LAMINA_INLINE void load_transposed(const float* p, std::int64_t stride, Vec<floa
     __m256 part[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i)
-      part[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + i * stride + q)), _mm_loadu_ps(p + (i + 4) * stride + q), 1);
+      part[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + i * stride + q)),
+                                     _mm_loadu_ps(p + (i + 4) * stride + q), 1);
     const __m256d low02 = _mm256_castps_pd(_mm256_unpacklo_ps(part[0], part[1]));
     const __m256d low13 = _mm256_castps_pd(_mm256_unpacklo_ps(part[2], part[3]));
     const __m256d high02 = _mm256_castps_pd(_mm256_unpackhi_ps(part[0], part[1]));
@@ -89,7 +90,8 @@ LAMINA_INLINE void load_transposed(const double* p, std::int64_t stride, Vec<dou
     __m256d part[2];
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i)
-      part[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p + i * stride + q)), _mm_loadu_pd(p + (i + 2) * stride + q), 1);
+      part[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p + i * stride + q)),
+                                     _mm_loadu_pd(p + (i + 2) * stride + q), 1);
     columns[q] = _mm256_unpacklo_pd(part[0], part[1]);
     columns[q + 1] = _mm256_unpackhi_pd(part[0], part[1]);
   }
