@@ -144,6 +144,5 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
   }
 }
 
-PyObject* matmul_slot(PyObject*, PyObject*) { return PyErr_Format(PyExc_NotImplementedError, "matmul"); }
 
 }  // namespace lamina::bind

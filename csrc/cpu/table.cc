@@ -23,10 +23,13 @@ struct Filled {
     fill_reduce(table.reduce);
   }
 };
-const Filled filled;
 }  // namespace
 
-const KernelTable& table() { return filled.table; }
+// Filled when first asked for and not as the library loads: this very code may use instructions that the machine lacks.
+const KernelTable& table() {
+  static const Filled filled;
+  return filled.table;
+}
 
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

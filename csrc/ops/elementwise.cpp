@@ -42,7 +42,7 @@ Types types_of(const char* name, Kind kind, DType t) {
   return {compute_type(t), kind == Kind::predicate ? DType::b8 : t};
 }
 
-void run(const Tensor& like, Loop loop, Inner inner, DType in, DType out, const Params& params = {}) {
+void run(const Tensor& like, const Loop& loop, Inner inner, DType in, DType out, const Params& params = {}) {
   if (loop.numel > 0) current_stream().launch(kernels(like.device()).elementwise.run, loop, inner, in, out, params);
 }
 
@@ -57,14 +57,6 @@ void write_unary(UnaryOp op, const Tensor& out, const Tensor& x, const Params& p
   const DType inner_out = row(op).kind == Kind::predicate ? DType::b8 : types.compute;
   const Inner inner = slot(kernels(x.device()).elementwise.unary[static_cast<int>(op)], types.compute, row(op).name, x.device());
   run(x, LoopBuilder(x.shape()).add(out).add(x).build(), inner, types.compute, inner_out, params);
-}
-
-Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const Params& params) {
-  const DType t = compute_type(dy.dtype());
-  const Inner inner = slot(kernels(dy.device()).elementwise.unary_grad[static_cast<int>(op)], t, row(op).name, dy.device());
-  const Tensor dx = empty_like_layout(dy, dy.dtype());
-  run(dy, LoopBuilder(dy.shape()).add(dx).add(dy).add(saved).build(), inner, t, t, params);
-  return dx;
 }
 
 Ref<Node> unary_node(UnaryOp op, const Tensor& x, SavedTensor saved, const Params& params) {
@@ -181,6 +173,15 @@ Tensor empty_result(const Arg& a, const Arg& b, DType type, Device device, const
 
 const char* name_of(UnaryOp op) { return row(op).name; }
 const char* name_of(BinaryOp op) { return row(op).name; }
+Saves saves_of(UnaryOp op) { return row(op).saves; }
+
+Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const Params& params) {
+  const DType t = compute_type(dy.dtype());
+  const Inner inner = slot(kernels(dy.device()).elementwise.unary_grad[static_cast<int>(op)], t, row(op).name, dy.device());
+  const Tensor dx = empty_like_layout(dy, dy.dtype());
+  run(dy, LoopBuilder(dy.shape()).add(dx).add(dy).add(saved).build(), inner, t, t, params);
+  return dx;
+}
 
 Tensor unary(UnaryOp op, const Tensor& x, Params params) {
   const Types types = types_of(row(op).name, row(op).kind, x.dtype());
@@ -296,8 +297,7 @@ void write_copy(const Tensor& to, const Tensor& from) {
 
 void write_fill(const Tensor& t, const Scalar& value) {
   if (t.numel() == 0) return;
-  Loop loop = LoopBuilder(t.shape()).add(t).add(value, t.dtype()).build();
-  current_stream().launch(kernels(t.device()).elementwise.copy, loop);
+  current_stream().launch(kernels(t.device()).elementwise.copy, LoopBuilder(t.shape()).add(t).add(value, t.dtype()).build());
 }
 
 Tensor full(const Dims& shape, const Scalar& value, DType dtype, Device device) {

@@ -31,6 +31,8 @@ Tensor to_dtype(const Tensor& t, DType dtype);     // t itself if it is; recorde
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype);
 
 // ---- unrecorded building blocks ----
+Saves saves_of(UnaryOp op);
+Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const Params& params = {});
 void write_copy(const Tensor& to, const Tensor& from);
 void write_fill(const Tensor& t, const Scalar& value);
 

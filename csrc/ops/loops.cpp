@@ -83,7 +83,7 @@ void LoopBuilder::spread_operands() {
   }
 }
 
-Loop LoopBuilder::build() {
+const Loop& LoopBuilder::build() {
   loop_.operand_count = count_;
   loop_.numel = 1;
   for (std::int64_t s : shape_) loop_.numel *= s;

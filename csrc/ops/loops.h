@@ -20,7 +20,7 @@ class LoopBuilder {
   }
   LoopBuilder& add(const Scalar& s, DType type);  // an immediate
   LoopBuilder& add(const Arg& a, DType type) { return a.is_tensor() ? add(a.tensor()) : add(a.number(), type); }
-  Loop build();  // merges dimensions that every operand steps through alike
+  const Loop& build();  // merges dimensions that every operand steps through alike; ours until the builder dies
 
  private:
   void spread_operands();

@@ -93,6 +93,8 @@ Tensor view(const Tensor& t, const Dims& asked) {
   return make_view("view", t, shape, *strides, 0, back_to_shape(t));
 }
 
+bool viewable(const Tensor& t, const Dims& asked) { return strides_for(t, resolve_shape(t, asked, "view")).has_value(); }
+
 Tensor reshape(const Tensor& t, const Dims& asked) {
   const Dims shape = resolve_shape(t, asked, "reshape");
   if (shape == t.shape()) return t;
