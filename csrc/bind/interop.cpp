@@ -102,6 +102,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   if (asks_for(PyBUF_F_CONTIGUOUS) && t.ndim() > 1)
     return refuse(PyExc_BufferError, "the tensor is not contiguous in Fortran's order");
 
+  t.storage().exposed = true;
   auto* keep = new Export{t.impl()->storage, {}, {}};
   const auto item = static_cast<Py_ssize_t>(t.item_size());
   for (int i = 0; i < t.ndim(); ++i) {

@@ -50,7 +50,10 @@ void bind_view(py::module_& m) {
   def_method("numel", [](const Tensor& t) { return t.numel(); });
   def_method("element_size", [](const Tensor& t) { return t.item_size(); });
   def_method("dim", [](const Tensor& t) { return t.ndim(); });
-  def_method("data_ptr", [](const Tensor& t) { return reinterpret_cast<std::uintptr_t>(t.data()); });
+  def_method("data_ptr", [](const Tensor& t) {
+    t.storage().exposed = true;
+    return reinterpret_cast<std::uintptr_t>(t.data());
+  });
   def_method("storage_offset", [](const Tensor& t) { return t.offset_bytes() / static_cast<std::int64_t>(t.item_size()); });
   def_method("is_contiguous", [](const Tensor& t) { return t.contiguous(); });
   def_method("is_floating_point", [](const Tensor& t) { return is_floating(t.dtype()); });

@@ -7,7 +7,7 @@ namespace lamina {
 Storage::Storage(std::size_t bytes, Device device) : data(allocate(bytes, device)), bytes(bytes), device(device) {}
 
 Storage::Storage(void* data, std::size_t bytes, Device device, bool writable, std::function<void()> free)
-    : data(data), bytes(bytes), device(device), writable(writable), free_(std::move(free)) {}
+    : data(data), bytes(bytes), device(device), writable(writable), exposed(true), free_(std::move(free)) {}
 
 Storage::~Storage() {
   if (free_)

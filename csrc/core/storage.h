@@ -28,7 +28,9 @@ class Storage : public RefCounted {
   const Device device;
   const bool writable = true;
   std::atomic<std::uint32_t> version{0};  // counts in-place changes; saved tensors compare it
-  std::shared_ptr<StorageCache> cache;    // guarded by its user (ops/gemm.cpp)
+  // Others (NumPy, whoever made or asked for the memory) may write it without counting a version.
+  std::atomic<bool> exposed{false};
+  std::shared_ptr<StorageCache> cache;  // guarded by its user (ops/gemm_pack_cache.cpp)
 
  private:
   std::function<void()> free_;

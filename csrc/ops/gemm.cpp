@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "ops/elementwise.h"
+#include "ops/gemm_pack_cache.h"
 #include "ops/loops.h"
 #include "ops/reduce.h"
 #include "ops/view.h"
@@ -64,6 +65,13 @@ void launch(const Tensor& out, const GemmArgs& args) {
     current_stream().launch(require(kernels(out.device()).gemm.multiply, "matmul", out.device()), args);
 }
 
+// The same where b, the tensor behind args.b, may be a weight that is kept packed.
+void launch(const Tensor& out, GemmArgs& args, const Tensor& b) {
+  const Tensor packed = packed_matrix(b, args.m);
+  args.packed_b = packed.defined() ? packed.data() : nullptr;
+  launch(out, args);
+}
+
 Tensor empty_product(const Tensor& a, const Tensor& b, const char* op) {
   Dims shape = broadcast_shapes(batch_of(a), batch_of(b), op);
   shape.push_back(a.size(-2));
@@ -94,7 +102,7 @@ Tensor product(const Tensor& a, const Tensor& b, double alpha) {
   const Tensor out = empty_product(a, b, "matmul");
   GemmArgs args = arguments(out, a, b);
   args.alpha = alpha;
-  launch(out, args);
+  launch(out, args, b);
   if (is_floating(a.dtype()) && needs_grad(a, b)) {
     const bool da = a.requires_grad(), db = b.requires_grad();
     record("matmul", out, {&a, &b},
@@ -221,7 +229,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
   }
 
   const Tensor y = empty({x.size(0), weight.size(0)}, x.dtype(), x.device());
-  GemmArgs args = arguments(y, x, transpose(detach(weight), 0, 1));
+  const Tensor b = transpose(detach(weight), 0, 1);
+  GemmArgs args = arguments(y, x, b);
   if (bias.defined()) args.bias = GemmOperand{.data = bias.data(), .row = 0, .col = bias.strides()[0]};
   const bool recorded = bias.defined() ? needs_grad(x, weight, bias) : needs_grad(x, weight);
   Tensor z;
@@ -232,7 +241,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
       args.z = z.data();
     }
   }
-  launch(y, args);
+  launch(y, args, b);
   if (recorded) {
     const SavedTensor after = !activation ? SavedTensor() : z.defined() ? save(z) : save_output(y);
     record("linear", y, {&x, &weight, &bias}, [x = save(x), w = save(weight), after, activation](Gradients& g) {
