@@ -101,6 +101,7 @@ void bind_creation(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_view(py::module_& m);
 void bind_gemm(py::module_& m);
+void bind_index(py::module_& m);
 void bind_interop(py::module_& m);
 void bind_autograd(py::module_& m);
 void bind_runtime(py::module_& m);

@@ -2,9 +2,13 @@
 #include "ops/index.h"
 
 #include "bind/common.h"
+#include "bind/nested.h"
 #include "ops/elementwise.h"
 
 namespace lamina::bind {
+
+void bind_index_functions(py::module_& m);  // index_functions.cpp
+
 namespace {
 
 using Item = Subscript::Kind;
@@ -18,56 +22,20 @@ std::int64_t to_int64(PyObject* o) {
   return i;
 }
 
-// ---- lists of integers or truth values, nested as a tensor's shape ----
-
-class NestedList {
- public:
-  explicit NestedList(PyObject* o) {
-    measure(o);
-    collect(o, 0);
-  }
-  Tensor tensor() const {
-    const Tensor t = empty(shape_, booleans_ ? DType::b8 : DType::i64);
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      if (booleans_)
-        t.data<bool>()[i] = values_[i] != 0;
-      else
-        t.data<std::int64_t>()[i] = values_[i];
-    }
-    return t;
-  }
-
- private:
-  static bool nested(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o); }
-  void measure(PyObject* o) {
-    while (nested(o)) {
-      const Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
-      shape_.push_back(n);
-      if (n == 0) return;
-      o = PySequence_Fast_GET_ITEM(o, 0);
-    }
-    booleans_ = PyBool_Check(o);
-  }
-  void collect(PyObject* o, int depth) {
-    if (depth < shape_.size()) {
-      check(nested(o) && PySequence_Fast_GET_SIZE(o) == shape_[depth],
-            "index: the lists of an index must all have the same length");
-      for (Py_ssize_t i = 0; i < shape_[depth]; ++i) collect(PySequence_Fast_GET_ITEM(o, i), depth + 1);
-      return;
-    }
-    check_as(ErrorKind::index, PyIndex_Check(o) && PyBool_Check(o) == booleans_,
-             "index: a list must hold integers only or truth values only, found ", Py_TYPE(o)->tp_name);
-    values_.push_back(to_int64(o));
-  }
-  Dims shape_;
-  bool booleans_ = false;
-  std::vector<std::int64_t> values_;
-};
-
 // ---- items ----
 
+// A list becomes a tensor of int64 or bool; an empty one names nothing.
+Tensor tensor_from_list(PyObject* list) {
+  const Tensor t = tensor_sharing_data(list, std::nullopt, "index");
+  return t.numel() == 0 && is_floating(t.dtype()) ? to_dtype(t, DType::i64) : t;
+}
+
+// A tensor that may stand between brackets: a single integer is no different from a Python one.
 Subscript from_tensor(const Tensor& t) {
   if (t.ndim() == 0 && is_integral(t.dtype())) return integer(*to_dtype(detach(t), DType::i64).data<std::int64_t>());
+  check_as(ErrorKind::index, t.dtype() == DType::i64 || t.dtype() == DType::i32 || t.dtype() == DType::b8,
+           "a tensor used as an index must be int64, int32 or bool, got ", name_of(t.dtype()),
+           t.dtype() == DType::u8 ? "; make a mask with .bool(), positions with .long()" : "");
   return {.kind = Item::tensor, .tensor = t};
 }
 
@@ -81,7 +49,7 @@ Subscript item_from(PyObject* o) {
   if (o == Py_Ellipsis) return {.kind = Item::ellipsis, .tensor = {}};
   if (o == Py_None) return {.kind = Item::new_axis, .tensor = {}};
   if (is_tensor(o)) return from_tensor(tensor_of(o));
-  if (PyList_Check(o) || PyTuple_Check(o)) return {.kind = Item::tensor, .tensor = NestedList(o).tensor()};
+  if (PyList_Check(o) || PyTuple_Check(o)) return from_tensor(tensor_from_list(o));
   Scalar number(false);
   if (to_scalar(o, number)) {
     check_as(ErrorKind::index, !number.is_real(), "an index must be an integer, got ", Py_TYPE(o)->tp_name);
@@ -144,5 +112,19 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
   }
 }
 
+void bind_index(py::module_& m) {
+  def_method(
+      "index_put_",
+      [](const Tensor& t, const py::tuple& indices, const ArgHolder& values, bool accumulate) {
+        Subscripts items = items_from(indices.ptr());
+        const py::gil_scoped_release no_gil;
+        index_put_(t, std::move(items),
+                   values.tensor.defined() ? values.tensor : full({}, values.number, t.dtype(), t.device()),
+                   accumulate);
+        return t;
+      },
+      py::arg("indices"), py::arg("values"), py::arg("accumulate") = false);
+  bind_index_functions(m);
+}
 
 }  // namespace lamina::bind

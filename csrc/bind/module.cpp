@@ -9,6 +9,7 @@ PYBIND11_MODULE(_C, m) {
   bind_elementwise(m);
   bind_view(m);
   bind_gemm(m);
+  bind_index(m);
   bind_interop(m);
   bind_autograd(m);
   bind_runtime(m);

@@ -11,6 +11,7 @@ void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_peak(PeakTable&);
 void fill_reduce(ReduceTable&);
+void fill_index(IndexTable&);
 
 namespace {
 struct Filled {
@@ -21,6 +22,7 @@ struct Filled {
     fill_gemm(table.gemm);
     fill_peak(table.peak);
     fill_reduce(table.reduce);
+    fill_index(table.index);
   }
 };
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
+#include "kernels/index.h"
 #include "kernels/peak.h"
 #include "kernels/reduce.h"
 
@@ -13,6 +14,7 @@ struct KernelTable {
   GemmTable gemm;
   PeakTable peak;
   ReduceTable reduce;
+  IndexTable index;
 };
 
 }  // namespace lamina

@@ -22,5 +22,40 @@ using Subscripts = std::vector<Subscript>;
 // x[items] and x[items] = value. Without tensors among the items the result is a view.
 Tensor subscript(const Tensor& t, Subscripts items);
 void set_subscript(const Tensor& t, Subscripts items, const Arg& value);
+// x[items] = value, or += value with every repetition counted.
+void index_put_(const Tensor& t, Subscripts items, const Tensor& value, bool accumulate);
+
+// ---- masks (index_mask.cpp) ----
+// The positions of the elements that are not zero: (count, ndim), or one index tensor a dimension.
+Tensor nonzero(const Tensor& t);
+std::vector<Tensor> nonzero_tuple(const Tensor& t);
+Tensor flat_nonzero(const Tensor& mask);  // of the flattened, contiguous mask
+void masked_fill_(const Tensor& t, const Tensor& mask, const Arg& value);
+Tensor masked_select(const Tensor& t, const Tensor& mask);
+void masked_scatter_(const Tensor& t, const Tensor& mask, const Tensor& source);
+
+// ---- an index of the tensor's own rank (index_along.cpp) ----
+Tensor gather(const Tensor& t, std::int64_t dim, const Tensor& index);
+void scatter_(const Tensor& t, std::int64_t dim, const Tensor& index, const Arg& source);
+void scatter_add_(const Tensor& t, std::int64_t dim, const Tensor& index, const Tensor& source);
+Tensor take_along_dim(const Tensor& t, const Tensor& indices, std::optional<std::int64_t> dim);
+Tensor one_hot(const Tensor& t, std::int64_t classes);  // classes -1: as many as there are
+
+// ---- a list of places along one dimension (index_rows.cpp) ----
+Tensor index_select(const Tensor& t, std::int64_t dim, const Tensor& index);
+void index_add_(const Tensor& t, std::int64_t dim, const Tensor& index, const Tensor& source, const Scalar& alpha);
+void index_copy_(const Tensor& t, std::int64_t dim, const Tensor& index, const Tensor& source);
+void index_fill_(const Tensor& t, std::int64_t dim, const Tensor& index, const Arg& value);
+Tensor take(const Tensor& t, const Tensor& index);
+Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<std::int64_t> padding_idx);
+Tensor bincount(const Tensor& t, const std::optional<Tensor>& weights, std::int64_t minlength);
+Tensor repeat_interleave(const Tensor& t, const Tensor& repeats, std::optional<std::int64_t> dim);
+
+// {smallest, largest, sum} of at least one integer.
+struct Survey {
+  std::int64_t least, most, sum;
+};
+Survey survey(const Tensor& integers);
+constexpr std::int64_t kMostElements = std::int64_t{1} << 62;
 
 }  // namespace lamina
