@@ -87,6 +87,14 @@ def test_symbols_stay_in_their_namespace(by_target):
     assert not strays
 
 
+def test_nothing_runs_at_load(by_target):
+    """A static constructor would run on every machine, also on one that lacks its instructions."""
+    for target, files in by_target.items():
+        for file in files:
+            listing = subprocess.run(["nm", str(file)], capture_output=True, text=True, check=True).stdout
+            assert "_GLOBAL__sub_I_" not in listing, (target, file.name)
+
+
 def test_the_test_would_notice(tmp_path):
     """nm reports what this test looks for: an inline function outside an anonymous namespace."""
     compiler = shutil.which("g++") or shutil.which("clang++")
