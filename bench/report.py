@@ -1,17 +1,11 @@
-"""The README's picture and table, from the latest bench/results/<family>-<date>.json: `python -m bench.report`."""
+"""Picture and table of the headline ratios, from the latest bench/results/<family>-<date>.json: python -m bench.report."""
 
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 from bench.harness import RESULTS, readable
-
-ROOT = Path(__file__).parent.parent
-PICTURES = ROOT / "docs"
-TABLE = re.compile(r"(<!-- bench:begin -->\n).*(<!-- bench:end -->)", re.DOTALL)
 
 
 def latest() -> list[dict[str, Any]]:
@@ -54,6 +48,7 @@ def draw(documents: list[dict[str, Any]]) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    import matplotlib.ticker
 
     matplotlib.rcParams["svg.hashsalt"] = "lamina"  # the same picture is the same file
     rows = headlines(documents)
@@ -69,13 +64,14 @@ def draw(documents: list[dict[str, Any]]) -> None:
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(base=2))
     axes.xaxis.set_major_formatter("{x:g}×")
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("speed relative to the best peer, median of paired rounds; lines: quartiles")
     axes.spines[["top", "right"]].set_visible(False)
-    PICTURES.mkdir(exist_ok=True)
-    figure.savefig(PICTURES / "benchmarks.png", dpi=120)
-    figure.savefig(PICTURES / "benchmarks.svg", metadata={"Date": None})
+    figure.savefig(RESULTS / "ratios.png", dpi=120)
+    figure.savefig(RESULTS / "ratios.svg", metadata={"Date": None})
     plt.close(figure)
 
 
@@ -84,12 +80,8 @@ def main() -> None:
     if not headlines(documents):
         raise SystemExit("bench/results holds no headline case; run `python -m bench` first")
     draw(documents)
-    readme = ROOT / "README.md"
-    text, places = TABLE.subn(lambda m: m[1] + table(documents) + m[2], readme.read_text())
-    if places != 1:
-        raise SystemExit("README.md: expected one pair of <!-- bench:begin --> and <!-- bench:end -->")
-    readme.write_text(text)
-    print(f"wrote {PICTURES}/benchmarks.png, benchmarks.svg and the table in {readme}")
+    (RESULTS / "README.md").write_text(f"# Against the peers\n\n![ratios](ratios.svg)\n\n{table(documents)}")
+    print(f"wrote ratios.png, ratios.svg and README.md in {RESULTS}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ def strided(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def assert_close(got: lamina.Tensor | np.ndarray, want: np.ndarray, dtype: str, length: int = 1, context: str = "") -> None:
+def assert_close(
+    got: lamina.Tensor | np.ndarray, want: np.ndarray, dtype: str, length: int = 1, context: str = ""
+) -> None:
     """Element for element: |got − want| ≤ tolerance · max(|want|, typical |want|); NaN and infinities in the same places."""
     value = to_numpy(got).astype(np.float64) if isinstance(got, lamina.Tensor) else np.asarray(got, np.float64)
     want = np.asarray(want, np.float64)
@@ -57,7 +59,9 @@ def assert_close(got: lamina.Tensor | np.ndarray, want: np.ndarray, dtype: str, 
     )
 
 
-def numeric_gradient(f: Callable[..., np.ndarray], arrays: Sequence[np.ndarray], which: int, weight: np.ndarray) -> np.ndarray:
+def numeric_gradient(
+    f: Callable[..., np.ndarray], arrays: Sequence[np.ndarray], which: int, weight: np.ndarray
+) -> np.ndarray:
     """Central differences of Σ weight · f(arrays) with respect to arrays[which]."""
     x = arrays[which].astype(np.float64).copy()
     grad = np.zeros_like(x)
@@ -110,6 +114,9 @@ def check_op(
             assert leaf.grad is not None, f"input {i} got no gradient"
             want = numeric_gradient(reference, doubles, i, weight)
             np.testing.assert_allclose(
-                to_numpy(leaf.grad), want, rtol=1e-5, atol=1e-6 * max(1.0, float(np.abs(want).max(initial=0.0))),
+                to_numpy(leaf.grad),
+                want,
+                rtol=1e-5,
+                atol=1e-6 * max(1.0, float(np.abs(want).max(initial=0.0))),
                 err_msg=f"gradient of input {i}",
             )

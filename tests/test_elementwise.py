@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from checks import assert_close, check_op, strided, to_numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lamina
+from checks import assert_close, check_op, strided, to_numpy
 from lamina import _C
 
 erf, erfc = np.vectorize(math.erf, otypes=[float]), np.vectorize(math.erfc, otypes=[float])
@@ -137,7 +137,12 @@ def test_every_listed_operation_is_tested():
 @pytest.mark.parametrize("name", UNARY)
 def test_unary_value_and_gradient(name):
     row = UNARY[name]
-    check_op(lambda x: getattr(_C, name)(x, **row.kwargs), row.reference, spread(row.low, row.high, (5, 7)), length=row.length)
+    check_op(
+        lambda x: getattr(_C, name)(x, **row.kwargs),
+        row.reference,
+        spread(row.low, row.high, (5, 7)),
+        length=row.length,
+    )
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -145,7 +150,9 @@ def test_unary_value_and_gradient(name):
 def test_unary_shapes(name, shape):
     row = UNARY[name]
     x = spread(row.low, row.high, shape).astype(np.float32)
-    assert_close(getattr(_C, name)(lamina.tensor(x), **row.kwargs), row.reference(x.astype(np.float64)), "float32", row.length)
+    assert_close(
+        getattr(_C, name)(lamina.tensor(x), **row.kwargs), row.reference(x.astype(np.float64)), "float32", row.length
+    )
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -184,7 +191,9 @@ def test_predicates(name, dtype):
 
 
 @pytest.mark.parametrize("name", BINARY)
-@pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((4, 1), (1, 5)), ((), (3,)), ((2, 3, 4), (3, 1))])
+@pytest.mark.parametrize(
+    "shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((4, 1), (1, 5)), ((), (3,)), ((2, 3, 4), (3, 1))]
+)
 def test_binary_value_and_gradient(name, shapes):
     a, b = spread(0.6, 4.0, shapes[0], 1), spread(0.7, 3.1, shapes[1], 2)
     dtypes = ("float32", "float64") if name in ("remainder", "fmod") else ("float32", "float64", "float16", "bfloat16")

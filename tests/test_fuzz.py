@@ -13,10 +13,29 @@ from hypothesis import strategies as st
 import lamina
 from lamina import _C
 
-EXPECTED = (ValueError, TypeError, IndexError, RuntimeError, MemoryError, NotImplementedError, OverflowError, AttributeError, BufferError)
+EXPECTED = (
+    ValueError,
+    TypeError,
+    IndexError,
+    RuntimeError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    AttributeError,
+    BufferError,
+)
 DTYPES = [getattr(lamina, n) for n in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool")]
 # Calls that change the process rather than compute.
-APART = {"set_num_threads", "set_default_dtype", "manual_seed", "seed", "show_config", "empty_cache", "reset_peak_memory", "set_rng_state"}
+APART = {
+    "set_num_threads",
+    "set_default_dtype",
+    "manual_seed",
+    "seed",
+    "show_config",
+    "empty_cache",
+    "reset_peak_memory",
+    "set_rng_state",
+}
 
 
 def callables() -> list[tuple[str, object]]:
@@ -56,8 +75,17 @@ numbers = st.one_of(
     st.sampled_from([0.0, 0.5, -1.5, 1e300, math.inf, -math.inf, math.nan]),
 )
 arguments = st.recursive(
-    st.one_of(tensors(), numbers, st.none(), st.booleans(), st.sampled_from(DTYPES), st.sampled_from(["", "ij,jk", "none", "mean", "π"])),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.tuples(inner, inner), st.builds(slice, inner, inner, inner)),
+    st.one_of(
+        tensors(),
+        numbers,
+        st.none(),
+        st.booleans(),
+        st.sampled_from(DTYPES),
+        st.sampled_from(["", "ij,jk", "none", "mean", "π"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.tuples(inner, inner), st.builds(slice, inner, inner, inner)
+    ),
     max_leaves=4,
 )
 
@@ -86,10 +114,16 @@ def test_no_call_crashes(data):
         if isinstance(result, lamina.Tensor) and result.requires_grad and 0 < result.numel() < 1000:
             result.backward(lamina.ones_like(result))
     except EXPECTED as e:
-        assert str(e) or isinstance(e, MemoryError | NotImplementedError), f"{name}: {type(e).__name__} without a message"
+        assert str(e) or isinstance(e, MemoryError | NotImplementedError), (
+            f"{name}: {type(e).__name__} without a message"
+        )
 
 
-@given(tensors(), st.one_of(arguments, st.tuples(arguments, arguments), st.tuples(arguments, arguments, arguments)), arguments)
+@given(
+    tensors(),
+    st.one_of(arguments, st.tuples(arguments, arguments), st.tuples(arguments, arguments, arguments)),
+    arguments,
+)
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_no_subscript_crashes(t, key, value):
     for action in (lambda: use(t[key]), lambda: t.clone().__setitem__(key, value)):
@@ -99,7 +133,11 @@ def test_no_subscript_crashes(t, key, value):
             pass
 
 
-@given(st.lists(st.integers(-3, 8), max_size=9), st.lists(st.integers(-(2**62), 2**62) | st.integers(-4, 9), max_size=9), st.integers(-3, 60))
+@given(
+    st.lists(st.integers(-3, 8), max_size=9),
+    st.lists(st.integers(-(2**62), 2**62) | st.integers(-4, 9), max_size=9),
+    st.integers(-3, 60),
+)
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_no_geometry_reaches_outside_its_storage(shape, strides, offset):
     t = lamina.arange(24)

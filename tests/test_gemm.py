@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from checks import FLOATS, assert_close, check_op, strided, to_numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lamina
+from checks import FLOATS, assert_close, check_op, strided, to_numpy
 from lamina import _C
 
 F = _C
@@ -100,7 +100,9 @@ def test_nan_and_infinity_spread_even_against_zero():
     assert (np.delete(got, [3, 5], axis=0) == 0).all()
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 5), (65, 129, 70), (300, 200, 400), (2048, 8, 256), (1, 512, 700), (700, 1, 900)])
+@pytest.mark.parametrize(
+    "shape", [(3, 4, 5), (65, 129, 70), (300, 200, 400), (2048, 8, 256), (1, 512, 700), (700, 1, 900)]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_same_bits_with_any_number_of_threads(shape, dtype):
     m, n, k = shape
@@ -220,7 +222,11 @@ EQUATIONS = [
 def test_einsum(equation, shapes):
     arrays = [normal(*s, seed=i) for i, s in enumerate(shapes)]
     check_op(
-        lambda *t: lamina.einsum(equation, *t), lambda *a: np.einsum(equation, *a), *arrays, dtypes=("float32", "float64"), length=200
+        lambda *t: lamina.einsum(equation, *t),
+        lambda *a: np.einsum(equation, *a),
+        *arrays,
+        dtypes=("float32", "float64"),
+        length=200,
     )
 
 

@@ -68,7 +68,9 @@ def test_windows_of_one_storage_do_not_get_mixed_up() -> None:
     for _ in range(3):
         for i in range(4):
             np.testing.assert_allclose((x @ arena[i]).numpy(), want[i], rtol=1e-4, atol=1e-4)
-            np.testing.assert_allclose((x @ arena[i].T).numpy(), x.clone().numpy() @ arena[i].clone().numpy().T, rtol=1e-3, atol=1e-3)
+            np.testing.assert_allclose(
+                (x @ arena[i].T).numpy(), x.clone().numpy() @ arena[i].clone().numpy().T, rtol=1e-3, atol=1e-3
+            )
 
 
 def test_packed_weights_go_with_their_storage() -> None:

@@ -26,8 +26,9 @@ def test_freed_blocks_are_reused():
     x = lamina.empty(12345)
     del x
     before = lamina.memory_stats()
-    x = lamina.empty(12345)
+    again = lamina.empty(12345)
     after = lamina.memory_stats()
+    assert again.numel() == 12345
     assert after["cache_hits"] == before["cache_hits"] + 1
     assert after["reserved"] == before["reserved"]
 

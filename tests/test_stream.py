@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from checks import to_numpy
 
 import lamina
+from checks import to_numpy
 from lamina import _C
 
 

@@ -87,6 +87,16 @@ void set_requires_grad(const Tensor& t, bool on) {
   impl.leaf_requires_grad = on && !impl.grad_fn;
 }
 
+void forget_history(const Tensor& t) {
+  TensorImpl& impl = *t.impl();
+  const GradState* state = impl.grad_state_or_null();
+  check_as(ErrorKind::runtime, !state || !state->base.defined(),
+           "detach_: a view cannot leave the history of what it views; use detach()");
+  impl.grad_fn = {};
+  impl.output_nr = 0;
+  impl.leaf_requires_grad = false;
+}
+
 Tensor grad_of(const Tensor& t) {
   const GradState* state = t.impl()->grad_state_or_null();
   return state ? state->grad : Tensor();

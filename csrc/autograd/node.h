@@ -180,6 +180,7 @@ void record(const char* name, const std::vector<Tensor>& outputs, const std::vec
 
 // ---- leaves and hooks (leaf.cpp) ----
 void set_requires_grad(const Tensor& t, bool on);
+void forget_history(const Tensor& t);  // t becomes a leaf that requires no gradient
 Tensor grad_of(const Tensor& t);  // may be undefined
 void set_grad(const Tensor& t, const Tensor& grad);
 void retain_grad(const Tensor& t);  // a non-leaf keeps its gradient in .grad too

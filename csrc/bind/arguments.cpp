@@ -4,20 +4,52 @@
 
 namespace lamina::bind {
 
+Signature::Signature(const char* text) {
+  std::string rest = text;
+  bool keyword_only = false;
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(", ");
+    const std::string one = rest.substr(0, comma);
+    rest = comma == std::string::npos ? "" : rest.substr(comma + 2);
+    if (one == "*") {
+      keyword_only = true;
+      continue;
+    }
+    names.push_back(one.substr(0, one.find('=')));
+    positional += !keyword_only;
+  }
+}
+
 Arguments::Arguments(const char* function, std::initializer_list<const char*> names, int positional,
                      PyObject* const* args, Py_ssize_t nargs, PyObject* keywords)
     : function_(function) {
   int count = 0;
   for (const char* name : names) names_[count++] = name;
-  check_as(ErrorKind::type, nargs <= positional, function, ": takes at most ", positional,
+  fill(0, count, positional, args, nargs, keywords);
+}
+
+Arguments::Arguments(const char* function, const Signature& signature, PyObject* self, PyObject* const* args,
+                     Py_ssize_t nargs, PyObject* keywords)
+    : function_(function) {
+  int count = 0;
+  names_[count++] = "input";
+  for (const std::string& name : signature.names) names_[count++] = name.c_str();
+  values_[0] = self;
+  fill(1, count, signature.positional, args, nargs, keywords);
+}
+
+// Names from number `first` on are taken from the call.
+void Arguments::fill(int first, int count, int positional, PyObject* const* args, Py_ssize_t nargs,
+                     PyObject* keywords) {
+  check_as(ErrorKind::type, nargs <= positional, function_, ": takes at most ", positional,
            positional == 1 ? " positional argument, got " : " positional arguments, got ", nargs);
-  for (Py_ssize_t i = 0; i < nargs; ++i) values_[i] = args[i];
+  for (Py_ssize_t i = 0; i < nargs; ++i) values_[first + i] = args[i];
   for (Py_ssize_t k = 0; keywords && k < PyTuple_GET_SIZE(keywords); ++k) {
     const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keywords, k));
-    int i = 0;
+    int i = first;
     while (i < count && std::strcmp(names_[i], name) != 0) ++i;
-    check_as(ErrorKind::type, i < count, function, ": unexpected argument '", name, "'");
-    check_as(ErrorKind::type, !values_[i], function, ": argument '", name, "' given twice");
+    check_as(ErrorKind::type, i < count, function_, ": unexpected argument '", name, "'");
+    check_as(ErrorKind::type, !values_[i], function_, ": argument '", name, "' given twice");
     values_[i] = args[nargs + k];
   }
   for (PyObject*& v : values_)
@@ -45,6 +77,14 @@ std::int64_t Arguments::integer(int i) const {
   const Py_ssize_t v = PyNumber_AsSsize_t(values_[i], PyExc_OverflowError);
   if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
   return v;
+}
+
+std::optional<Dims> Arguments::dims(int i) const {
+  if (!values_[i]) return std::nullopt;
+  if (PyIndex_Check(values_[i])) return Dims{integer(i)};
+  Dims d;
+  if (!to_dims(values_[i], d)) wrong(i, "an integer or a sequence of integers");
+  return d;
 }
 
 Scalar Arguments::number(int i) const {

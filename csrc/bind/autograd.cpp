@@ -50,6 +50,7 @@ void bind_autograd(py::module_& m) {
   def_method(
       "register_hook", [](const Tensor& t, py::object hook) { return add_hook(t, python_hook(std::move(hook))); },
       py::arg("hook"));
+  def_method("detach_", [](const Tensor& t) { return forget_history(t), t; });
   def_method("retain_grad", &retain_grad);
   def_method(
       "requires_grad_", [](const Tensor& t, bool on) { return set_requires_grad(t, on), t; },

@@ -57,6 +57,9 @@ Tensor tensor_from_buffer(PyObject* o);   // shares memory
 int get_buffer(PyObject* self, Py_buffer* view, int flags);  // a tensor's memory for others to share
 void release_buffer(PyObject* self, Py_buffer* view);
 
+// ---- dlpack.cpp ----
+Tensor tensor_from_dlpack(PyObject* producer);  // an object with __dlpack__, or a capsule
+
 // A tensor or a number in the place of one.
 struct ArgHolder {
   Tensor tensor;
@@ -98,12 +101,17 @@ void def_both(py::module_& m, const char* name, F f, const Extra&... extra) {
 void bind_types(py::module_& m);
 void bind_tensor_type(py::module_& m);
 void bind_creation(py::module_& m);
+void bind_convert(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_view(py::module_& m);
 void bind_gemm(py::module_& m);
 void bind_index(py::module_& m);
+void bind_reduce(py::module_& m);
 void bind_interop(py::module_& m);
+void bind_dlpack(py::module_& m);
 void bind_autograd(py::module_& m);
+void bind_function(py::module_& m);
+void bind_random(py::module_& m);
 void bind_runtime(py::module_& m);
 
 }  // namespace lamina::bind

@@ -8,6 +8,7 @@
 namespace lamina::bind {
 
 void bind_index_functions(py::module_& m);  // index_functions.cpp
+void bind_index_arrange(py::module_& m);    // index_arrange.cpp
 
 namespace {
 
@@ -125,6 +126,7 @@ void bind_index(py::module_& m) {
       },
       py::arg("indices"), py::arg("values"), py::arg("accumulate") = false);
   bind_index_functions(m);
+  bind_index_arrange(m);
 }
 
 }  // namespace lamina::bind

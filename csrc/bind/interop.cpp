@@ -71,6 +71,7 @@ Tensor tensor_from_buffer(PyObject* o) {
   for (int i = 0; i < buffer->ndim; ++i) shape.push_back(buffer->shape[i]);
   strides = contiguous_strides(shape);
   for (int i = 0; i < buffer->ndim; ++i) {
+    if (!buffer->strides) break;  // as ctypes leaves it: contiguous
     if (count(shape) == 0 || shape[i] == 1) continue;  // such strides are never used and may be anything
     check(buffer->strides[i] % item == 0,
           "an array with strides that are not multiples of its element size cannot be shared; copy it first");

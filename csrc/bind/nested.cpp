@@ -20,7 +20,7 @@ DType wide_type(DType t) { return is_floating(t) ? DType::f64 : t == DType::b8 ?
 
 Scalar element(const Tensor& wide, std::int64_t i) {
   if (wide.dtype() == DType::f64) return Scalar(wide.data<double>()[i]);
-  if (wide.dtype() == DType::b8) return Scalar(wide.data<bool>()[i]);
+  if (wide.dtype() == DType::b8) return Scalar(wide.data<std::uint8_t>()[i] != 0);
   return Scalar(wide.data<std::int64_t>()[i]);
 }
 
@@ -48,6 +48,7 @@ Tensor shared_array(PyObject* o, std::optional<DType> wanted) {
   if (is_tensor(o)) return tensor_of(o);
   if (looks_like_array(o)) return from_buffer(o, wanted);
   if (PyType_Check(o)) return {};
+  if (PyObject_HasAttrString(o, "__dlpack__")) return tensor_from_dlpack(o);
   if (PyObject_HasAttrString(o, "__array__"))
     return from_buffer(py::module_::import("numpy").attr("asarray")(py::handle(o)).ptr(), wanted);
   return {};
@@ -89,7 +90,7 @@ class Reader {
       if (wide.dtype() == DType::f64) {
         wide.data<double>()[i] = s.as_double();
       } else if (wide.dtype() == DType::b8) {
-        wide.data<bool>()[i] = s.as_bool();
+        wide.data<std::uint8_t>()[i] = s.as_bool();
       } else {
         check(!s.is_real() || std::fabs(s.as_double()) < 9.2e18, function_, ": ", s.as_double(), " does not fit ",
               name_of(type));

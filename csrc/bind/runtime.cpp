@@ -8,6 +8,12 @@
 namespace lamina::bind {
 namespace {
 
+#ifdef __clang__
+constexpr const char* kCompiler = __VERSION__;  // says clang itself
+#else
+constexpr const char* kCompiler = "GCC " __VERSION__;
+#endif
+
 // Opened with `with`; everything launched inside on this thread is written down.
 class Recorder {
  public:
@@ -59,7 +65,7 @@ void bind_runtime(py::module_& m) {
       .def("__len__", [](const Recorder& r) { return r.recording().size(); })
       .def("replay", [](const Recorder& r) { r.recording().replay(); }, ReleaseGil());
   m.attr("_version") = LAMINA_VERSION;
-  m.attr("_build") = py::make_tuple(LAMINA_BUILD_TYPE, __VERSION__);
+  m.attr("_build") = py::make_tuple(LAMINA_BUILD_TYPE, kCompiler);
   kernels();  // a wrong LAMINA_ISA is told at import
 }
 

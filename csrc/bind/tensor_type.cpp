@@ -7,8 +7,7 @@
 #include "bind/common.h"
 #include "ops/elementwise.h"
 #include "ops/view.h"
-
-#include <structmember.h>
+#include "structmember.h"  // quoted, to be sorted behind Python.h
 
 namespace lamina::bind {
 namespace {
@@ -279,7 +278,7 @@ Scalar item_of(const Tensor& t, const char* what) {
   check(t.numel() == 1, what, ": only a tensor with one element can become a number, this one has shape ", t.shape());
   const Tensor wide = to_dtype(detach(t), is_floating(t.dtype()) ? DType::f64 : t.dtype() == DType::b8 ? DType::b8 : DType::i64);
   if (wide.dtype() == DType::f64) return Scalar(*wide.data<double>());
-  if (wide.dtype() == DType::b8) return Scalar(*wide.data<bool>());
+  if (wide.dtype() == DType::b8) return Scalar(*wide.data<std::uint8_t>() != 0);
   return Scalar(*wide.data<std::int64_t>());
 }
 
@@ -302,6 +301,7 @@ void set_python_error() {
       case ErrorKind::type: kind = PyExc_TypeError; break;
       case ErrorKind::index: kind = PyExc_IndexError; break;
       case ErrorKind::runtime: kind = PyExc_RuntimeError; break;
+      case ErrorKind::buffer: kind = PyExc_BufferError; break;
       case ErrorKind::not_implemented: kind = PyExc_NotImplementedError; break;
       case ErrorKind::memory: kind = PyExc_MemoryError; break;
       case ErrorKind::interrupted: kind = PyExc_KeyboardInterrupt; break;

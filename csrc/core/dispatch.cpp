@@ -5,13 +5,28 @@
 
 #include "core/errors.h"
 
-#if defined(__x86_64__)
-#define LAMINA_CPU_TARGETS(X) X(avx512) X(avx2) X(scalar)
-#elif defined(__aarch64__)
-#define LAMINA_CPU_TARGETS(X) X(neon) X(scalar)
+// The instruction sets of this build, best first (CMakeLists.txt).
+#ifdef LAMINA_WITH_AVX512
+#define LAMINA_IF_AVX512(X) X(avx512)
 #else
-#define LAMINA_CPU_TARGETS(X) X(scalar)
+#define LAMINA_IF_AVX512(X)
 #endif
+#ifdef LAMINA_WITH_AVX2
+#define LAMINA_IF_AVX2(X) X(avx2)
+#else
+#define LAMINA_IF_AVX2(X)
+#endif
+#ifdef LAMINA_WITH_NEON
+#define LAMINA_IF_NEON(X) X(neon)
+#else
+#define LAMINA_IF_NEON(X)
+#endif
+#ifdef LAMINA_WITH_SCALAR
+#define LAMINA_IF_SCALAR(X) X(scalar)
+#else
+#define LAMINA_IF_SCALAR(X)
+#endif
+#define LAMINA_CPU_TARGETS(X) LAMINA_IF_AVX512(X) LAMINA_IF_AVX2(X) LAMINA_IF_NEON(X) LAMINA_IF_SCALAR(X)
 
 namespace lamina {
 

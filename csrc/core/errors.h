@@ -6,7 +6,7 @@
 
 namespace lamina {
 
-enum class ErrorKind { value, type, index, runtime, not_implemented, memory, interrupted };
+enum class ErrorKind { value, type, index, runtime, buffer, not_implemented, memory, interrupted };
 
 class Error : public std::runtime_error {
  public:

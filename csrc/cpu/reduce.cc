@@ -34,10 +34,19 @@ void fill_fold(Reduce* row) {
 
 }  // namespace
 
+void fill_reduce_extreme(ReduceTable&);
+void fill_reduce_moments(ReduceTable&);
+void fill_reduce_scan(ReduceTable&);
+void fill_reduce_softmax(ReduceTable&);
+
 void fill_reduce(ReduceTable& t) {
 #define LAMINA_FILL_FOLD(name, kind) \
   fill_fold<folds::name##_op, FoldKind::kind>(t.fold[static_cast<int>(FoldOp::name)]);
   LAMINA_FOLDS(LAMINA_FILL_FOLD)
+  fill_reduce_extreme(t);
+  fill_reduce_moments(t);
+  fill_reduce_scan(t);
+  fill_reduce_softmax(t);
 }
 
 }  // namespace LAMINA_TARGET

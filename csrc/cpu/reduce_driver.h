@@ -69,9 +69,18 @@ void merge_tree(typename R::Partial* p, std::int64_t n) {
     for (std::int64_t i = 0; i + step < n; i += 2 * step) p[i] = R::merge(p[i], p[i + step]);
 }
 
+// n contiguous elements.
+template <class R>
+typename R::Partial reduce_run(const typename R::In* x, std::int64_t n, const Reduction& g) {
+  if (n <= R::kBlock) return R::block(x, n, 0, g);
+  Cascade<R> cascade;
+  for (std::int64_t at = 0; at < n; at += R::kBlock) cascade.push(R::block(x + at, smaller(R::kBlock, n - at), at, g));
+  return cascade.result();
+}
+
 template <class R>
 typename R::Partial piece_of_rows(const Reduction& g, const typename R::In* x, std::int64_t piece) {
-  if (g.runs == 1 && g.length <= R::kBlock) return R::block(x, g.length, 0, g);
+  if (g.runs == 1 && g.cuts == 1) return reduce_run<R>(x, g.length, g);
   Cascade<R> cascade;
   const auto add = [&](std::int64_t run, std::int64_t begin, std::int64_t end) {
     const typename R::In* row = x + locate(g.reduced, g.reduced_count, run).in;

@@ -2,6 +2,7 @@
 #pragma once
 #include "cpu/elementwise_move.h"
 #include "cpu/reduce_driver.h"
+#include "cpu/reduce_lanes.h"
 #include "kernels/reduce_formulas.h"
 
 namespace lamina {
@@ -22,19 +23,6 @@ struct One {
   LAMINA_INLINE void store(T* p) const { *p = v; }
 };
 
-// What elements of type In are folded in: 16-bit floats in float; integers in themselves or, if they are summed, in
-// uint64, where overflow wraps around.
-template <class In>
-constexpr bool kIsFloating = Real<In> || std::is_same_v<In, float16> || std::is_same_v<In, bfloat16>;
-template <class In>
-using FloatLane = std::conditional_t<std::is_same_v<In, double>, double, float>;
-
-template <class T>
-LAMINA_INLINE Mask<T> first_lanes(int n) {
-  alignas(64) static constexpr T lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return Vec<T>::load(lanes) < Vec<T>(static_cast<T>(n));
-}
-
 template <class Op, class In_, class Lane_, class Out>
 struct Fold {
   using In = In_;
@@ -44,8 +32,7 @@ struct Fold {
   using Wide = typename Op::template Wide<T>;
   using Partial = Wide;
   static constexpr int W = V::width;
-  static constexpr int kLanes = 8;  // vectors in flight: enough to hide the latency of an addition
-  static constexpr std::int64_t kBlock = floating ? 16 * kLanes * W : 2048;
+  static constexpr std::int64_t kBlock = floating ? kVectorBlock<FloatLane<In>> : 2048;
 
   static LAMINA_INLINE V get(const In* x, double p) {
     if constexpr (floating)
@@ -64,22 +51,18 @@ struct Fold {
   static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction& g) {
     const double p = g.p;
     const V neutral(Op::template neutral<T>());
-    V a[kLanes];
-    for (V& v : a) v = neutral;
-    std::int64_t i = 0;
-    for (; i + kLanes * W <= n; i += kLanes * W)
-      for (int k = 0; k < kLanes; ++k) a[k] = join(a[k], get(x + i + k * W, p));
-    for (; i + W <= n; i += W) a[0] = join(a[0], get(x + i, p));
     if constexpr (floating) {
-      if (const int rest = static_cast<int>(n - i))
-        a[1] = join(a[1], select(first_lanes<T>(rest), Op::map(V::load(x + i, rest), p), neutral));
+      const V total = join_block<T>(x, n, neutral, [p](V v) { return Op::map(v, p); }, join);
+      return static_cast<Wide>(fold(total, [](V a, V b) { return join(a, b); }));
+    } else {
+      V a[kInFlight];
+      for (V& v : a) v = neutral;
+      std::int64_t i = 0;
+      for (; i + kInFlight <= n; i += kInFlight)
+        for (int k = 0; k < kInFlight; ++k) a[k] = join(a[k], get(x + i + k, p));
+      for (; i < n; ++i) a[0] = join(a[0], get(x + i, p));
+      return static_cast<Wide>(join_tree(a, join).v);
     }
-    for (int step = 1; step < kLanes; step *= 2)
-      for (int k = 0; k < kLanes; k += 2 * step) a[k] = join(a[k], a[k + step]);
-    if constexpr (floating)
-      return static_cast<Wide>(fold(a[0], [](V b, V c) { return join(b, c); }));
-    else
-      return static_cast<Wide>(a[0].v);
   }
 
   struct Band {
@@ -92,9 +75,7 @@ struct Fold {
     const auto tree = [&](std::int64_t c, auto load) {
       V v[rows];
       for (int r = 0; r < rows; ++r) v[r] = load(x + r * stride + c);
-      for (int step = 1; step < rows; step *= 2)
-        for (int r = 0; r < rows; r += 2 * step) v[r] = join(v[r], v[r + step]);
-      return v[0];
+      return join_tree(v, join);
     };
     const auto whole = [p](const In* from) { return get(from, p); };
     std::int64_t c = 0;

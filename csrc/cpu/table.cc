@@ -11,26 +11,23 @@ void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_peak(PeakTable&);
 void fill_reduce(ReduceTable&);
+void fill_random(RandomTable&);
 void fill_index(IndexTable&);
 
-namespace {
-struct Filled {
-  KernelTable table;
-  Filled() : table{} {
-    table.target = LAMINA_STRING(LAMINA_TARGET);
+// Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
+// instructions that the machine lacks.
+const KernelTable& table() {
+  static KernelTable table;  // all null
+  if (!table.target) {
     fill_elementwise(table.elementwise);
     fill_gemm(table.gemm);
     fill_peak(table.peak);
     fill_reduce(table.reduce);
+    fill_random(table.random);
     fill_index(table.index);
+    table.target = LAMINA_STRING(LAMINA_TARGET);
   }
-};
-}  // namespace
-
-// Filled when first asked for and not as the library loads: this very code may use instructions that the machine lacks.
-const KernelTable& table() {
-  static const Filled filled;
-  return filled.table;
+  return table;
 }
 
 }  // namespace LAMINA_TARGET

@@ -18,6 +18,7 @@ enum class FoldKind : std::uint8_t {
 #define LAMINA_FOLDS(X)        \
   X(sum, widening)             \
   X(mean, floating)            \
+  X(nansum, widening)          \
   X(prod, widening)            \
   X(amax, same)                \
   X(amin, same)                \
@@ -51,6 +52,7 @@ struct Reduction {
   const void* in;
   void* out;
   void* second;   // a second output of the same geometry, or null
+  const void* other;  // a second input, laid out like `in`, or null
   void* scratch;  // outputs · width · pieces · kPartialBytes; null for one piece
   bool columns;
   int kept_count, reduced_count;
@@ -68,8 +70,40 @@ constexpr std::int64_t kStripColumns = 1024;  // columns that one thread takes a
 
 using Reduce = void (*)(Reduction);
 
+// What softmax and the scans see: contiguous tensors of outer × length × inner elements, worked on along `length`.
+struct Along {
+  std::int64_t outer, length, inner;
+};
+
+// A softmax needs something of all elements of a row before it can write one. Where a row (or, for inner > 1, a strip of
+// columns) fits a thread's cache, one task does both; longer ones are first reduced by all threads: `statistics` then is
+// the plan of that reduction, with room for its results in out and second.
+constexpr std::int64_t kLongestColumn = 512;
+static constexpr bool softmax_in_two_steps(const Along& a) {
+  return a.inner == 1 ? a.length >= 2 * kRowChunk : a.length > kLongestColumn;
+}
+using Softmax = void (*)(Along shape, Reduction statistics, const void* x, void* y);
+using SoftmaxGrad = void (*)(Along shape, Reduction statistics, const void* y, const void* dy, void* dx);
+
+static constexpr bool scan_in_two_steps(const Along& a) { return a.inner == 1 && a.length >= 2 * kRowChunk; }
+static constexpr std::int64_t scan_chunks(const Along& a) { return a.outer * ((a.length + kRowChunk - 1) / kRowChunk); }
+using Scan = void (*)(Along shape, bool reverse, const void* x, void* y, void* scratch);
+using ScanGrad = void (*)(Along shape, const void* x, const void* y, const void* dy, void* dx);
+
+// By input type; null: not defined for it.
 struct ReduceTable {
-  Reduce fold[kFolds][kDTypeCount];  // by input type; null: not defined for it
+  Reduce fold[kFolds][kDTypeCount];
+  // out: the extreme, or null; second: the index of its first occurrence, int64. A NaN is more extreme than any number.
+  Reduce max[kDTypeCount], min[kDTypeCount];
+  // out: the variance or its root; second: the mean, or null; p: the correction.
+  Reduce var[kDTypeCount], std[kDTypeCount];
+  Reduce logsumexp[kDTypeCount];
+  Softmax softmax[kDTypeCount], log_softmax[kDTypeCount];
+  SoftmaxGrad softmax_grad[kDTypeCount], log_softmax_grad[kDTypeCount];
+  // In two steps `scratch` has room for scan_chunks() numbers of 8 bytes.
+  Scan cumsum[kDTypeCount], cumprod[kDTypeCount];
+  ScanGrad cumprod_grad[kDTypeCount];
+  ScanGrad prod_grad[kDTypeCount];  // y and dy have length 1
 };
 
 }  // namespace lamina

@@ -5,6 +5,7 @@
 #include "kernels/index.h"
 #include "kernels/peak.h"
 #include "kernels/reduce.h"
+#include "kernels/random.h"
 
 namespace lamina {
 
@@ -14,6 +15,7 @@ struct KernelTable {
   GemmTable gemm;
   PeakTable peak;
   ReduceTable reduce;
+  RandomTable random;
   IndexTable index;
 };
 

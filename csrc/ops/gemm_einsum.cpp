@@ -5,7 +5,7 @@
 #include <map>
 
 #include "ops/gemm.h"
-#include "ops/elementwise.h"
+#include "ops/reduce.h"
 #include "ops/view.h"
 
 namespace lamina {
@@ -89,10 +89,7 @@ void sum_out(Term& t, const Labels& needed) {
       dims.push_back(static_cast<std::int64_t>(i));
   }
   if (dims.empty()) return;
-  for (int i = dims.size() - 1; i >= 0; --i) {
-    const Tensor last = transpose(unsqueeze(t.tensor, -1), dims[i], -1);
-    t.tensor = matmul(squeeze(last, dims[i]), full({last.size(-1)}, Scalar(1), last.dtype()));
-  }
+  t.tensor = sum(t.tensor, dims);
   t.labels = left;
 }
 

@@ -58,4 +58,32 @@ struct Survey {
 Survey survey(const Tensor& integers);
 constexpr std::int64_t kMostElements = std::int64_t{1} << 62;
 
+// ---- joining and taking apart (index_join.cpp); the parts are views ----
+Tensor cat(const std::vector<Tensor>& tensors, std::int64_t dim);
+Tensor stack(const std::vector<Tensor>& tensors, std::int64_t dim);
+Tensor hstack(const std::vector<Tensor>& tensors);
+Tensor vstack(const std::vector<Tensor>& tensors);
+std::vector<Tensor> split(const Tensor& t, std::int64_t size, std::int64_t dim);
+std::vector<Tensor> split(const Tensor& t, const std::vector<std::int64_t>& sizes, std::int64_t dim);
+std::vector<Tensor> chunk(const Tensor& t, std::int64_t chunks, std::int64_t dim);
+std::vector<Tensor> tensor_split(const Tensor& t, std::int64_t sections, std::int64_t dim);
+std::vector<Tensor> tensor_split(const Tensor& t, const std::vector<std::int64_t>& bounds, std::int64_t dim);
+std::vector<Tensor> unbind(const Tensor& t, std::int64_t dim);
+
+// ---- in another order, or more than once (index_rearrange.cpp) ----
+Tensor flip(const Tensor& t, const Dims& dims);
+Tensor roll(const Tensor& t, const Dims& shifts, const Dims& dims);  // without dims: as if flat
+Tensor repeat(const Tensor& t, const Dims& repeats);
+Tensor tile(const Tensor& t, const Dims& dims);
+Tensor tril(const Tensor& t, std::int64_t diagonal);
+Tensor triu(const Tensor& t, std::int64_t diagonal);
+Tensor diag(const Tensor& t, std::int64_t offset);
+Tensor diag_embed(const Tensor& t, std::int64_t offset, std::int64_t dim1, std::int64_t dim2);
+Tensor movedim(const Tensor& t, const Dims& source, const Dims& destination);
+std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool swap_first);
+
+// ---- borders (index_pad.cpp) ----
+enum class PadMode : std::uint8_t { constant, reflect, replicate, circular };
+Tensor pad(const Tensor& t, const std::vector<std::int64_t>& pads, PadMode mode, const Scalar& value);
+
 }  // namespace lamina

@@ -124,6 +124,7 @@ ReductionPlan plan_reduction(const Tensor& t, DimSet dims) {
   Reduction& g = plan.geometry;
   g.in = t.data();
   g.out = g.second = g.scratch = nullptr;
+  g.other = nullptr;
   g.p = 0;
   g.count = reduced_count(t.shape(), dims);
   g.kept_count = g.reduced_count = 0;

@@ -23,8 +23,7 @@ struct ReductionPlan {
   Reduction geometry;  // without outputs
   Tensor input, scratch;
 };
-// The output is contiguous. `in_order`: elements keep their order within a run (for indices; one dimension or all of a
-// contiguous tensor).
+// The output is contiguous. Of a single dimension, elements keep their order.
 ReductionPlan plan_reduction(const Tensor& t, DimSet dims);
 
 }  // namespace lamina

@@ -5,9 +5,11 @@
 //
 // softplus is log(1 + exp(x)), log_sigmoid is log(sigmoid(x)), neither overflowing nor losing a tail.
 #pragma once
+#include "simd/math_erf.h"
 #include "simd/math_exp.h"
 #include "simd/math_lanes.h"
 #include "simd/math_log.h"
+#include "simd/math_pow.h"
 #include "simd/math_trig.h"
 
 namespace lamina {
@@ -55,13 +57,11 @@ LAMINA_INLINE Vec<double> softplus(Vec<double> x) {
 LAMINA_INLINE Vec<double> log_sigmoid(Vec<double> x) {
   return each_lane(x, [](double lane) { return log_sigmoid(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> erf(Vec<T> x) {
-  return each_lane(x, [](T lane) { return erf(lane); });
+LAMINA_INLINE Vec<double> erf(Vec<double> x) {
+  return each_lane(x, [](double lane) { return erf(lane); });
 }
-template <class T>
-LAMINA_INLINE Vec<T> erfc(Vec<T> x) {
-  return each_lane(x, [](T lane) { return erfc(lane); });
+LAMINA_INLINE Vec<double> erfc(Vec<double> x) {
+  return each_lane(x, [](double lane) { return erfc(lane); });
 }
 LAMINA_INLINE Vec<double> sin(Vec<double> x) {
   return each_lane(x, [](double lane) { return sin(lane); });
@@ -82,9 +82,6 @@ LAMINA_INLINE Vec<double> atan(Vec<double> x) {
   return each_lane(x, [](double lane) { return atan(lane); });
 }
 
-LAMINA_INLINE Vec<float> pow(Vec<float> x, Vec<float> y) {
-  return each_lane(x, y, [](float a, float b) { return pow(a, b); });
-}
 LAMINA_INLINE Vec<double> pow(Vec<double> x, Vec<double> y) {
   return each_lane(x, y, [](double a, double b) { return pow(a, b); });
 }

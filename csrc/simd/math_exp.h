@@ -25,11 +25,7 @@ LAMINA_INLINE ExpParts split_exp(Vec<float> x) {
 
 // (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2: exp(r) is then off by less than 2^-28.
 LAMINA_INLINE Vec<float> exp_remainder(Vec<float> r) {
-  Vec<float> p = 0x1.6ac74ep-10f;
-  p = fma(p, r, 0x1.123dep-7f);
-  p = fma(p, r, 0x1.555858p-5f);
-  p = fma(p, r, 0x1.55548cp-3f);
-  return fma(p, r, 0x1.fffffcp-2f);
+  return polynomial(r, 0x1.fffffcp-2f, 0x1.55548cp-3f, 0x1.555858p-5f, 0x1.123dep-7f, 0x1.6ac74ep-10f);
 }
 LAMINA_INLINE Vec<float> exp_near_zero(Vec<float> r) { return fma(fma(exp_remainder(r), r, 1.0f), r, 1.0f); }
 
@@ -46,16 +42,19 @@ LAMINA_INLINE Vec<float> exp(Vec<float> x) {
   return scale(exp_near_zero(r), n);
 }
 
+// x = n + r
+LAMINA_INLINE ExpParts split_exp2(Vec<float> x) {
+  const Vec<float> n = (x + kRounder) - kRounder;
+  return {n, x - n};
+}
+// 2^r for |r| <= 1/2, off by less than 2^-27.
+LAMINA_INLINE Vec<float> exp2_near_zero(Vec<float> r) {
+  return polynomial(r, 1.0f, 0x1.62e432p-1f, 0x1.ebfbe6p-3f, 0x1.c6ada6p-5f, 0x1.3b21c6p-7f, 0x1.5fc01ep-10f,
+                    0x1.4bc6p-13f);
+}
 LAMINA_INLINE Vec<float> exp2(Vec<float> x) {
-  x = min(129.0f, max(-151.0f, x));
-  const Vec<float> n = (x + kRounder) - kRounder, r = x - n;
-  Vec<float> p = 0x1.4bc6p-13f;
-  p = fma(p, r, 0x1.5fc01ep-10f);
-  p = fma(p, r, 0x1.3b21c6p-7f);
-  p = fma(p, r, 0x1.c6ada6p-5f);
-  p = fma(p, r, 0x1.ebfbe6p-3f);
-  p = fma(p, r, 0x1.62e432p-1f);
-  return scale(fma(p, r, 1.0f), n);
+  const auto [n, r] = split_exp2(min(129.0f, max(-151.0f, x)));
+  return scale(exp2_near_zero(r), n);
 }
 
 // exp(x) - 1 = 2^n r^2 p(r) + (2^n r + (2^n - 1)): near zero, where n = 0, the bracket is r itself, and elsewhere its

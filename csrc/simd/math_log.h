@@ -24,16 +24,8 @@ LAMINA_INLINE LogParts split_log(Vec<float> x) {
 
 // (log(1 + f) - f) / f^2; log(1 + f) is then off by less than 2^-30.
 LAMINA_INLINE Vec<float> log_remainder(Vec<float> f) {
-  Vec<float> p = 0x1.1ca58cp-4f;
-  p = fma(p, f, -0x1.e4a584p-4f);
-  p = fma(p, f, 0x1.e67488p-4f);
-  p = fma(p, f, -0x1.fadc1p-4f);
-  p = fma(p, f, 0x1.2327b6p-3f);
-  p = fma(p, f, -0x1.55664cp-3f);
-  p = fma(p, f, 0x1.99a626p-3f);
-  p = fma(p, f, -0x1.ffffep-3f);
-  p = fma(p, f, 0x1.555544p-2f);
-  return fma(p, f, -0.5f);
+  return polynomial(f, -0.5f, 0x1.555544p-2f, -0x1.ffffep-3f, 0x1.99a626p-3f, -0x1.55664cp-3f, 0x1.2327b6p-3f,
+                    -0x1.fadc1p-4f, 0x1.e67488p-4f, -0x1.e4a584p-4f, 0x1.1ca58cp-4f);
 }
 
 LAMINA_INLINE Vec<float> natural_log(LogParts x) {

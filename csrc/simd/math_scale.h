@@ -1,6 +1,6 @@
 // Powers of two and exponents, the ends of every exponential and logarithm.
 #pragma once
-#include "simd/vec.h"
+#include "simd/polynomial.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {

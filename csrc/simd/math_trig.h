@@ -29,16 +29,12 @@ LAMINA_INLINE Quadrant split_quadrant(Vec<float> x) {
 
 // sin(r) for |r| <= pi / 4, off by less than 2^-27.
 LAMINA_INLINE Vec<float> sin_near_zero(Vec<float> r, Vec<float> s) {
-  Vec<float> p = -0x1.991c26p-13f;
-  p = fma(p, s, 0x1.1106c6p-7f);
-  p = fma(p, s, -0x1.555544p-3f);
+  const Vec<float> p = polynomial(s, -0x1.555544p-3f, 0x1.1106c6p-7f, -0x1.991c26p-13f);
   return fma(p, s * r, r);
 }
 // cos(r), off by less than 2^-32.
 LAMINA_INLINE Vec<float> cos_near_zero(Vec<float> s) {
-  Vec<float> p = 0x1.99e336p-16f;
-  p = fma(p, s, -0x1.6c0c1ep-10f);
-  p = fma(p, s, 0x1.55554ap-5f);
+  const Vec<float> p = polynomial(s, 0x1.55554ap-5f, -0x1.6c0c1ep-10f, 0x1.99e336p-16f);
   return fma(fma(p, s, -0.5f), s, 1.0f);
 }
 
@@ -74,13 +70,8 @@ LAMINA_INLINE Vec<float> tan(Vec<float> x) {
   const Vec<float> second_lost = fnma_once(n, kHalfPi2, second);
   const Vec<float> rest = fnma(n, kHalfPi3, ((first - r) - second) + second_lost);
   const Vec<float> s = r * r;
-  Vec<float> p = 0x1.24fb86p-8f;
-  p = fma(p, s, -0x1.9a7f0ep-14f);
-  p = fma(p, s, 0x1.67ced8p-7f);
-  p = fma(p, s, 0x1.5bcb7cp-6f);
-  p = fma(p, s, 0x1.baf164p-5f);
-  p = fma(p, s, 0x1.110d18p-3f);
-  p = fma(p, s, 0x1.555562p-2f);
+  const Vec<float> p = polynomial(s, 0x1.555562p-2f, 0x1.110d18p-3f, 0x1.baf164p-5f, 0x1.5bcb7cp-6f, 0x1.67ced8p-7f,
+                                  -0x1.9a7f0ep-14f, 0x1.24fb86p-8f);
   const Vec<float> t = r + fma(p, s * r, fma(rest, s, rest));
   const Mask<float> odd = shift_left<31>(as_ints(shifted)) == Ints<float>(INT32_MIN);
   const Vec<float> y = select(x == 0.0f, x, select(odd, -1.0f, t) / select(odd, t, 1.0f));
@@ -91,11 +82,7 @@ LAMINA_INLINE Vec<float> tan(Vec<float> x) {
 
 // asin(s) - s for 0 <= s <= 1/2 and z = s^2; asin(s) is then off by less than 2^-27.
 LAMINA_INLINE Vec<float> asin_tail(Vec<float> s, Vec<float> z) {
-  Vec<float> p = 0x1.595c8cp-5f;
-  p = fma(p, z, 0x1.8c3e2ap-6f);
-  p = fma(p, z, 0x1.747bbap-5f);
-  p = fma(p, z, 0x1.330204p-4f);
-  p = fma(p, z, 0x1.5555c8p-3f);
+  const Vec<float> p = polynomial(z, 0x1.5555c8p-3f, 0x1.330204p-4f, 0x1.747bbap-5f, 0x1.8c3e2ap-6f, 0x1.595c8cp-5f);
   return p * (s * z);
 }
 
@@ -127,15 +114,8 @@ LAMINA_INLINE Vec<float> acos(Vec<float> x) {
 // atan(z) for 0 <= z <= 1, off by less than 2^-28.
 LAMINA_INLINE Vec<float> atan_to_one(Vec<float> z) {
   const Vec<float> s = z * z;
-  Vec<float> p = -0x1.d331dap-10f;
-  p = fma(p, s, 0x1.6414a6p-7f);
-  p = fma(p, s, -0x1.fd742ap-6f);
-  p = fma(p, s, 0x1.da2736p-5f);
-  p = fma(p, s, -0x1.5808bep-4f);
-  p = fma(p, s, 0x1.c08c46p-4f);
-  p = fma(p, s, -0x1.242086p-3f);
-  p = fma(p, s, 0x1.9991e4p-3f);
-  p = fma(p, s, -0x1.55553ep-2f);
+  const Vec<float> p = polynomial(s, -0x1.55553ep-2f, 0x1.9991e4p-3f, -0x1.242086p-3f, 0x1.c08c46p-4f, -0x1.5808bep-4f,
+                                  0x1.da2736p-5f, -0x1.fd742ap-6f, 0x1.6414a6p-7f, -0x1.d331dap-10f);
   return fma(p, s * z, z);
 }
 

@@ -98,6 +98,8 @@ struct Ints<float> {
   Ints() = default;
   LAMINA_INLINE Ints(__m256i r) : v(r) {}
   LAMINA_INLINE Ints(int32_t x) : v(_mm256_set1_epi32(x)) {}
+  static LAMINA_INLINE Ints load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  LAMINA_INLINE void store(void* p) const { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return _mm256_add_epi32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return _mm256_sub_epi32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return _mm256_and_si256(a.v, b.v); }
@@ -118,6 +120,8 @@ struct Ints<double> {
   Ints() = default;
   LAMINA_INLINE Ints(__m256i r) : v(r) {}
   LAMINA_INLINE Ints(int64_t x) : v(_mm256_set1_epi64x(x)) {}
+  static LAMINA_INLINE Ints load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  LAMINA_INLINE void store(void* p) const { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return _mm256_add_epi64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return _mm256_sub_epi64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return _mm256_and_si256(a.v, b.v); }
@@ -129,6 +133,7 @@ struct Ints<double> {
   friend LAMINA_INLINE Ints select(Mask<double> m, Ints a, Ints b) {
     return _mm256_blendv_epi8(b.v, a.v, _mm256_castpd_si256(m.m));
   }
+  friend LAMINA_INLINE Ints product_of_low_halves(Ints a, Ints b) { return _mm256_mul_epu32(a.v, b.v); }
 };
 
 template <int k>
@@ -302,6 +307,14 @@ LAMINA_INLINE Vec<double> as_vec(Ints<double> a) { return _mm256_castsi256_pd(a.
 LAMINA_INLINE Vec<double> to_vec(Ints<double> a) {
   constexpr double shift = Vec<double>::kIntegerShift;
   return as_vec(a + as_ints(Vec<double>(shift))) - shift;
+}
+
+LAMINA_INLINE void widen(Vec<float> x, Vec<double> (&parts)[2]) {
+  parts[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(x.v));
+  parts[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(x.v, 1));
+}
+LAMINA_INLINE Vec<float> narrow(const Vec<double> (&parts)[2]) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(parts[0].v)), _mm256_cvtpd_ps(parts[1].v), 1);
 }
 
 }  // namespace

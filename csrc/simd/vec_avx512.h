@@ -81,6 +81,8 @@ struct Ints<float> {
   Ints() = default;
   LAMINA_INLINE Ints(__m512i r) : v(r) {}
   LAMINA_INLINE Ints(int32_t x) : v(_mm512_set1_epi32(x)) {}
+  static LAMINA_INLINE Ints load(const void* p) { return _mm512_loadu_si512(p); }
+  LAMINA_INLINE void store(void* p) const { _mm512_storeu_si512(p, v); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return _mm512_add_epi32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return _mm512_sub_epi32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return _mm512_and_si512(a.v, b.v); }
@@ -99,6 +101,8 @@ struct Ints<double> {
   Ints() = default;
   LAMINA_INLINE Ints(__m512i r) : v(r) {}
   LAMINA_INLINE Ints(int64_t x) : v(_mm512_set1_epi64(x)) {}
+  static LAMINA_INLINE Ints load(const void* p) { return _mm512_loadu_si512(p); }
+  LAMINA_INLINE void store(void* p) const { _mm512_storeu_si512(p, v); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return _mm512_add_epi64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return _mm512_sub_epi64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return _mm512_and_si512(a.v, b.v); }
@@ -108,6 +112,7 @@ struct Ints<double> {
   friend LAMINA_INLINE Mask<double> operator==(Ints a, Ints b) { return _mm512_cmpeq_epi64_mask(a.v, b.v); }
   friend LAMINA_INLINE Mask<double> operator>(Ints a, Ints b) { return _mm512_cmpgt_epi64_mask(a.v, b.v); }
   friend LAMINA_INLINE Ints select(Mask<double> m, Ints a, Ints b) { return _mm512_mask_blend_epi64(m.m, b.v, a.v); }
+  friend LAMINA_INLINE Ints product_of_low_halves(Ints a, Ints b) { return _mm512_mul_epu32(a.v, b.v); }
 };
 
 template <int k>
@@ -277,6 +282,14 @@ LAMINA_INLINE Vec<float> as_vec(Ints<float> a) { return _mm512_castsi512_ps(a.v)
 LAMINA_INLINE Vec<float> to_vec(Ints<float> a) { return _mm512_cvtepi32_ps(a.v); }
 LAMINA_INLINE Vec<double> as_vec(Ints<double> a) { return _mm512_castsi512_pd(a.v); }
 LAMINA_INLINE Vec<double> to_vec(Ints<double> a) { return _mm512_cvtepi64_pd(a.v); }
+
+LAMINA_INLINE void widen(Vec<float> x, Vec<double> (&parts)[2]) {
+  parts[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(x.v));
+  parts[1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1));
+}
+LAMINA_INLINE Vec<float> narrow(const Vec<double> (&parts)[2]) {
+  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(parts[0].v)), _mm512_cvtpd_ps(parts[1].v), 1);
+}
 
 }  // namespace
 }  // namespace LAMINA_TARGET

@@ -80,6 +80,8 @@ struct Ints<float> {
   Ints() = default;
   LAMINA_INLINE Ints(int32x4_t r) : v(r) {}
   LAMINA_INLINE Ints(int32_t x) : v(vdupq_n_s32(x)) {}
+  static LAMINA_INLINE Ints load(const void* p) { return vreinterpretq_s32_u8(vld1q_u8(static_cast<const uint8_t*>(p))); }
+  LAMINA_INLINE void store(void* p) const { vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_s32(v)); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return vaddq_s32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return vsubq_s32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return vandq_s32(a.v, b.v); }
@@ -98,6 +100,8 @@ struct Ints<double> {
   Ints() = default;
   LAMINA_INLINE Ints(int64x2_t r) : v(r) {}
   LAMINA_INLINE Ints(int64_t x) : v(vdupq_n_s64(x)) {}
+  static LAMINA_INLINE Ints load(const void* p) { return vreinterpretq_s64_u8(vld1q_u8(static_cast<const uint8_t*>(p))); }
+  LAMINA_INLINE void store(void* p) const { vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_s64(v)); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return vaddq_s64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return vsubq_s64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return vandq_s64(a.v, b.v); }
@@ -107,6 +111,10 @@ struct Ints<double> {
   friend LAMINA_INLINE Mask<double> operator==(Ints a, Ints b) { return vceqq_s64(a.v, b.v); }
   friend LAMINA_INLINE Mask<double> operator>(Ints a, Ints b) { return vcgtq_s64(a.v, b.v); }
   friend LAMINA_INLINE Ints select(Mask<double> m, Ints a, Ints b) { return vbslq_s64(m.m, a.v, b.v); }
+  friend LAMINA_INLINE Ints product_of_low_halves(Ints a, Ints b) {
+    const uint32x2_t x = vmovn_u64(vreinterpretq_u64_s64(a.v)), y = vmovn_u64(vreinterpretq_u64_s64(b.v));
+    return vreinterpretq_s64_u64(vmull_u32(x, y));
+  }
 };
 
 template <int k>
@@ -275,6 +283,14 @@ LAMINA_INLINE Vec<float> as_vec(Ints<float> a) { return vreinterpretq_f32_s32(a.
 LAMINA_INLINE Vec<float> to_vec(Ints<float> a) { return vcvtq_f32_s32(a.v); }
 LAMINA_INLINE Vec<double> as_vec(Ints<double> a) { return vreinterpretq_f64_s64(a.v); }
 LAMINA_INLINE Vec<double> to_vec(Ints<double> a) { return vcvtq_f64_s64(a.v); }
+
+LAMINA_INLINE void widen(Vec<float> x, Vec<double> (&parts)[2]) {
+  parts[0] = vcvt_f64_f32(vget_low_f32(x.v));
+  parts[1] = vcvt_high_f64_f32(x.v);
+}
+LAMINA_INLINE Vec<float> narrow(const Vec<double> (&parts)[2]) {
+  return vcvt_high_f32_f64(vcvt_f32_f64(parts[0].v), parts[1].v);
+}
 
 }  // namespace
 }  // namespace LAMINA_TARGET

@@ -49,8 +49,12 @@ struct VecOps {
 
 // Ints<T>: int32 lanes for float, int64 lanes for double.
 //   + - & | ^ ~, shift_left<k>, shift_right<k> (zeros come in), == and > (signed), select
+//   load(p), store(p)            unaligned, a whole register
+//   product_of_low_halves(a, b)  of the low 32 bits of each int64 lane, all 64 bits of it
 //   as_ints(Vec), as_vec(Ints)   the same bits
 //   to_ints(Vec), to_vec(Ints)   the same value, halves to even; for |value| < 2^31 (float), < 2^51 (double)
+//
+// widen(v, parts), narrow(parts): a Vec<float> to and from the 2 (on scalar 1) Vec<double> that hold the same lanes.
 
 // The element type behind a formula's V, and what its comparisons give.
 template <class V>

@@ -39,6 +39,12 @@ struct Ints {
   Ints() = default;
   LAMINA_INLINE Ints(Int x) : v(static_cast<Word>(x)) {}
   LAMINA_INLINE Ints(Word x) : v(x) {}
+  static LAMINA_INLINE Ints load(const void* p) {
+    Word x;
+    __builtin_memcpy(&x, p, sizeof x);
+    return x;
+  }
+  LAMINA_INLINE void store(void* p) const { __builtin_memcpy(p, &v, sizeof v); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return a.v + b.v; }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return a.v - b.v; }
   friend LAMINA_INLINE Ints operator&(Ints a, Ints b) { return a.v & b.v; }
@@ -48,6 +54,9 @@ struct Ints {
   friend LAMINA_INLINE Mask<T> operator==(Ints a, Ints b) { return a.v == b.v; }
   friend LAMINA_INLINE Mask<T> operator>(Ints a, Ints b) { return static_cast<Int>(a.v) > static_cast<Int>(b.v); }
   friend LAMINA_INLINE Ints select(Mask<T> m, Ints a, Ints b) { return m.m ? a : b; }
+  friend LAMINA_INLINE Ints product_of_low_halves(Ints a, Ints b) {
+    return (a.v & Word{0xffffffff}) * (b.v & Word{0xffffffff});
+  }
 };
 
 template <int k, class T>
@@ -144,6 +153,9 @@ template <class T>
 LAMINA_INLINE Vec<T> to_vec(Ints<T> a) {
   return static_cast<T>(static_cast<typename Ints<T>::Int>(a.v));
 }
+
+LAMINA_INLINE void widen(Vec<float> x, Vec<double> (&parts)[1]) { parts[0] = x.v; }
+LAMINA_INLINE Vec<float> narrow(const Vec<double> (&parts)[1]) { return static_cast<float>(parts[0].v); }
 
 }  // namespace
 }  // namespace LAMINA_TARGET

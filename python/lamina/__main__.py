@@ -89,7 +89,9 @@ def paired_medians(ours: Callable[[], object], theirs: Callable[[], object]) -> 
 
 
 def compare_with_numpy(rng: np.random.Generator) -> None:
-    wide, a, b, small = (rng.standard_normal(s).astype(np.float32) for s in ((1000, 1000), (512, 512), (512, 512), (4, 4)))
+    wide, a, b, small = (
+        rng.standard_normal(s).astype(np.float32) for s in ((1000, 1000), (512, 512), (512, 512), (4, 4))
+    )
     x, ta, tb, ts = (lamina.from_numpy(v) for v in (wide, a, b, small))
 
     def repeat(f: Callable[[], object]) -> Callable[[], None]:
@@ -114,7 +116,9 @@ def compare_with_numpy(rng: np.random.Generator) -> None:
 
 
 def main() -> None:
-    print(f"lamina {lamina.__version__} with the {lamina._C._target()} kernels and {lamina.get_num_threads()} threads\n")
+    print(
+        f"lamina {lamina.__version__} with the {lamina._C._target()} kernels and {lamina.get_num_threads()} threads\n"
+    )
     rng = np.random.default_rng(3)
     points, labels = two_spirals(rng)
     parameters = network(rng, 2, 48, 48, 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lamina import _C, autograd
-from lamina._C import Tensor, device, dtype
+from lamina._C import Tensor
+from lamina._print import represent as represent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,28 +19,23 @@ __all__: list[str] = []
 # ---- called from C ----
 
 
-def construct(
-    data: Any = (), *, dtype: dtype | None = None, device: device | str | None = None, requires_grad: bool = False
-) -> Tensor:
+def construct(data: Any = (), *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Tensor(data, …) is tensor(data, …)."""
     return _C.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def represent(t: Tensor) -> str:
-    return f"tensor({t.tolist()}, shape={t.shape}, dtype={t.dtype})"
-
-
 def iterate(t: Tensor) -> Iterator[Tensor]:
+    """Iteration over the first dimension."""
     if t.ndim == 0:
         raise TypeError("a 0-d tensor cannot be iterated over")
     return iter([t.select(0, i) for i in range(len(t))])
 
 
-# ---- methods ----
+# ---- with NumPy ----
 
 
-def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
-    """The tensor as a NumPy array that shares its memory. With force=True, whatever it takes: detach, move, convert."""
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
+    """This tensor as a NumPy array that shares its memory; force=True detaches, moves and converts it first."""
     import numpy
 
     if force:
@@ -49,45 +45,17 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     return numpy.asarray(memoryview(self))
 
 
-def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    # NumPy gets here only when the buffer was refused, or when asked for a type or a copy.
     import numpy
 
-    shared = memoryview(self)  # says why not
-    if copy is False and dtype is not None and numpy.dtype(dtype) != numpy.asarray(shared).dtype:
-        raise ValueError(f"a {self.dtype} tensor cannot become an array of {dtype} without a copy")
+    shared = numpy.asarray(memoryview(self))
+    if copy is False and dtype is not None and numpy.dtype(dtype) != shared.dtype:
+        raise ValueError(f"a tensor of {self.dtype} cannot become an array of {dtype} without a copy")
     return numpy.array(shared, dtype=dtype) if copy else numpy.asarray(shared, dtype=dtype)
 
 
-def to(
-    self: Tensor,
-    *args: Any,
-    dtype: dtype | None = None,
-    device: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-) -> Tensor:
-    """to(dtype), to(device), to(device, dtype) or to(other): this tensor, converted if it is not like that already."""
-    for arg in args:
-        if isinstance(arg, Tensor):
-            dtype, device = arg.dtype, arg.device
-        elif isinstance(arg, str) and not hasattr(_C, arg) or isinstance(arg, _C.device):
-            device = arg
-        elif arg is not None:
-            dtype = arg
-    out = self if dtype is None else self._to_dtype(dtype)
-    if device is not None and _C.device(device) != self.device:
-        raise NotImplementedError(f"to: tensors cannot move from {self.device} to {device}")
-    return out.clone() if copy and out is self else out
-
-
-def _converter(name: str):
-    target = getattr(_C, name)
-
-    def convert(self: Tensor) -> Tensor:
-        return self._to_dtype(target)
-
-    convert.__doc__ = f"This tensor as {name}."
-    return convert
+# ---- gradients ----
 
 
 def backward(
@@ -98,19 +66,101 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Adds the gradient of this tensor to the .grad of every leaf that it was made from."""
-    autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+    gradients = None if gradient is None else [gradient]
+    autograd.backward([self], gradients, retain_graph, create_graph, inputs)
 
 
-for _method in (numpy, __array__, to, backward):
+def _set_data(self: Tensor, value: Tensor) -> None:
+    if value.shape != self.shape or value.dtype != self.dtype:
+        raise ValueError(
+            f"data: expected shape {self.shape} and {self.dtype}, got {value.shape} and {value.dtype}; "
+            "a tensor keeps its memory, new values are copied into it"
+        )
+    self.detach().copy_(value.detach())
+
+
+# ---- copying and pickling ----
+
+
+def _refuse_recorded(self: Tensor, what: str) -> None:
+    if not self.is_leaf:
+        raise RuntimeError(
+            f"{what}: the tensor was made by {self.grad_fn}, and its history cannot come along; detach() it"
+        )
+
+
+def _rebuild(cls: type[Tensor], buffer: Any, shape: tuple[int, ...], dtype: Any, requires_grad: bool) -> Tensor:
+    t = _C._from_bytes(buffer, shape, dtype)
+    if cls is not Tensor:
+        t = _C._wrap_as(cls, t)
+    return t.requires_grad_(requires_grad) if requires_grad else t
+
+
+def __reduce_ex__(self: Tensor, protocol: int) -> tuple[Any, ...]:
+    _refuse_recorded(self, "pickle")
+    memory = memoryview(self._as_bytes())
+    if protocol >= 5:
+        from pickle import PickleBuffer  # slow to import
+
+        buffer: Any = PickleBuffer(memory)
+    else:
+        buffer = memory.tobytes()
+    arguments = (type(self), buffer, self.shape, self.dtype, self.requires_grad)
+    return _rebuild, arguments, getattr(self, "__dict__", None) or None
+
+
+def _like(self: Tensor, values: Tensor) -> Tensor:
+    """`values` with the class and attributes of `self`."""
+    if type(self) is not Tensor:
+        values = _C._wrap_as(type(self), values)
+        values.__dict__.update(self.__dict__)
+    return values.requires_grad_() if self.requires_grad else values
+
+
+def __copy__(self: Tensor) -> Tensor:
+    _refuse_recorded(self, "copy")
+    return _like(self, self.detach())
+
+
+def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    if id(self) in memo:
+        return memo[id(self)]  # type: ignore[no-any-return]
+    _refuse_recorded(self, "deepcopy")
+    memo[id(self)] = copied = _like(self, self.detach().clone())
+    if self.grad is not None:
+        copied.grad = __deepcopy__(self.grad, memo)
+    return copied
+
+
+# ---- for people ----
+
+
+def __format__(self: Tensor, spec: str) -> str:
+    if self.ndim == 0 and self.device.type == "cpu":
+        return format(self.item(), spec)
+    if spec:
+        raise TypeError(
+            f"only a 0-d tensor can be formatted with {spec!r}, this one has shape {self.shape}; use item()"
+        )
+    return repr(self)
+
+
+def __contains__(self: Tensor, value: Any) -> bool:
+    return bool((self == value).any())
+
+
+for _method in (
+    numpy, __array__, backward, __reduce_ex__, __copy__, __deepcopy__, __format__, __contains__,
+):  # fmt: skip
     setattr(Tensor, _method.__name__, _method)
-for _name, _type in {
-    "float": "float32",
-    "double": "float64",
-    "half": "float16",
-    "bfloat16": "bfloat16",
-    "long": "int64",
-    "int": "int32",
-    "byte": "uint8",
-    "bool": "bool",
-}.items():
-    setattr(Tensor, _name, _converter(_type))
+
+_properties = {
+    "data": property(
+        lambda t: t.detach(), _set_data, doc="The same memory outside the graph; assigning copies into it."
+    ),
+    "is_cuda": property(lambda t: t.device.type == "cuda", doc="Does the memory lie on a GPU?"),
+    "itemsize": property(lambda t: t.dtype.itemsize, doc="Bytes of one element."),
+    "nbytes": property(lambda t: t.numel() * t.dtype.itemsize, doc="Bytes of all elements."),
+}
+for _name, _property in _properties.items():
+    setattr(Tensor, _name, _property)

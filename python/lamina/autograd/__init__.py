@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina.autograd.function import Function
 from lamina.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+from lamina.autograd.gradcheck import gradcheck
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 
     Tensors = Tensor | Sequence[Tensor]
 
-__all__ = ["backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function", "backward", "enable_grad", "grad", "gradcheck", "inference_mode", "no_grad", "set_grad_enabled",
+]  # fmt: skip
 
 
 def _sequence(what: str, tensors: Any) -> list[Any]:

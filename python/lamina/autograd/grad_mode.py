@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
 
+_GENERATOR = 0x20  # inspect.CO_GENERATOR, without the import
+
+
 class _GradMode:
     """with mode: …, or @mode before a function. May be entered again while it is open."""
 
@@ -34,16 +37,38 @@ class _GradMode:
     def __call__(self, function: F) -> F:
         mode = self._mode
 
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
+        def run(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             before = is_grad_enabled()
             _set_grad_enabled(mode)
             try:
-                return function(*args, **kwargs)
+                return step(*args, **kwargs)
             finally:
                 _set_grad_enabled(before)
 
-        return wrapped  # type: ignore[return-value]
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
+            # Only while the generator runs, not while it waits.
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                generator = function(*args, **kwargs)
+                try:
+                    value = run(generator.send, None)
+                    while True:
+                        try:
+                            sent = yield value
+                        except GeneratorExit:
+                            run(generator.close)
+                            raise
+                        except BaseException as error:
+                            value = run(generator.throw, error)
+                        else:
+                            value = run(generator.send, sent)
+                except StopIteration as end:
+                    return end.value
+        else:
+
+            def wrapped(*args: Any, **kwargs: Any) -> Any:
+                return run(function, *args, **kwargs)
+
+        return functools.wraps(function)(wrapped)  # type: ignore[return-value]
 
 
 class no_grad(_GradMode):
@@ -79,6 +104,10 @@ class set_grad_enabled(_GradMode):
         self._mode = bool(mode)
         self._outer = is_grad_enabled()
         _set_grad_enabled(self._mode)
+
+    def __call__(self, function: F) -> F:
+        _set_grad_enabled(self._outer)  # as a decorator, only within the function
+        return super().__call__(function)
 
     def __enter__(self) -> None:
         self._before.append(self._outer)

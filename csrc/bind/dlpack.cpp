@@ -1,0 +1,240 @@
+// DLPack for Python: capsules, the protocol's methods, and the table for C.
+#include "core/dlpack.h"
+
+#include "bind/common.h"
+#include "ops/elementwise.h"
+
+namespace lamina::bind {
+namespace {
+
+using dlpack::Unversioned;
+using dlpack::Versioned;
+
+template <class Managed>
+constexpr bool kIsVersioned = std::is_same_v<Managed, Versioned>;
+// A consumer renames a capsule to say that the tensor is now its own.
+template <class Managed>
+constexpr const char* kFresh = kIsVersioned<Managed> ? "dltensor_versioned" : "dltensor";
+template <class Managed>
+constexpr const char* kUsed = kIsVersioned<Managed> ? "used_dltensor_versioned" : "used_dltensor";
+
+template <class Managed>
+void drop(Managed* managed) {
+  if (managed && managed->deleter) managed->deleter(managed);
+}
+
+template <class Managed>
+using Owner = std::unique_ptr<Managed, decltype(&drop<Managed>)>;
+
+template <class Managed>
+PyObject* capsule_of(Managed* managed) {
+  Owner<Managed> owner(managed, drop<Managed>);
+  PyObject* capsule = PyCapsule_New(managed, kFresh<Managed>, [](PyObject* c) {
+    if (PyCapsule_IsValid(c, kFresh<Managed>)) drop(static_cast<Managed*>(PyCapsule_GetPointer(c, kFresh<Managed>)));
+  });
+  if (!capsule) throw py::error_already_set();
+  owner.release();
+  return capsule;
+}
+
+// The tensor that dies last may do so on any thread, and a producer may expect to be called with the GIL.
+template <class Managed>
+Tensor adopt(const dlpack::Geometry& geometry, bool writable, Owner<Managed> owner) {
+  std::shared_ptr<Managed> shared(owner.release(), [](Managed* managed) {
+    if (!Py_IsInitialized()) return;
+    py::gil_scoped_acquire gil;
+    drop(managed);
+  });
+  return geometry.tensor(writable, [shared = std::move(shared)] {});
+}
+
+bool is_writable(const Unversioned&) { return true; }
+bool is_writable(const Versioned& m) { return !(m.flags & dlpack::kReadOnly); }
+void check_understood(const Unversioned&) {}
+void check_understood(const Versioned& m) { dlpack::check_version(m); }
+
+// As long as the tensor is not found sound the capsule keeps it, and lets go of it when it dies.
+template <class Managed>
+Tensor consume(PyObject* capsule) {
+  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kFresh<Managed>));
+  if (!managed) throw py::error_already_set();
+  check_understood(*managed);
+  const dlpack::Geometry geometry(managed->view);
+  if (PyCapsule_SetName(capsule, kUsed<Managed>) != 0) throw py::error_already_set();
+  return adopt(geometry, is_writable(*managed), Owner<Managed>(managed, drop<Managed>));
+}
+
+Tensor from_capsule(PyObject* capsule) {
+  if (PyCapsule_IsValid(capsule, kFresh<Versioned>)) return consume<Versioned>(capsule);
+  if (PyCapsule_IsValid(capsule, kFresh<Unversioned>)) return consume<Unversioned>(capsule);
+  const char* name = PyCapsule_GetName(capsule);
+  if (PyErr_Occurred()) throw py::error_already_set();
+  fail(ErrorKind::buffer, "from_dlpack: expected a capsule named 'dltensor_versioned' or 'dltensor', got '",
+       name ? name : "", "'; a capsule can be consumed only once");
+}
+
+Tensor take_over(Versioned* managed) {
+  Owner<Versioned> owner(managed, drop<Versioned>);
+  dlpack::check_version(*managed);
+  const dlpack::Geometry geometry(managed->view);
+  return adopt(geometry, is_writable(*managed), std::move(owner));
+}
+
+// The producer's table for C, if its type has one that we understand.
+const dlpack::ExchangeTable* table_of(PyTypeObject* type) {
+  static PyObject* const name = PyUnicode_InternFromString("__dlpack_c_exchange_api__");
+  const py::object capsule =
+      py::reinterpret_steal<py::object>(PyObject_GetAttr(reinterpret_cast<PyObject*>(type), name));
+  if (!capsule) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
+    PyErr_Clear();
+    return nullptr;
+  }
+  constexpr const char* kName = "dlpack_exchange_api";
+  if (!PyCapsule_IsValid(capsule.ptr(), kName)) return nullptr;
+  const auto* header = static_cast<const dlpack::ExchangeHeader*>(PyCapsule_GetPointer(capsule.ptr(), kName));
+  while (header && header->version.major != dlpack::kVersion.major) header = header->older;
+  return reinterpret_cast<const dlpack::ExchangeTable*>(header);
+}
+
+py::tuple device_pair(std::int32_t type, std::int32_t index) { return py::make_tuple(type, index); }
+
+// PyTorch's __dlpack__ refuses these, its table does not; a gradient would silently end here.
+void refuse_recorded(PyObject* o) {
+  static PyObject* const name = PyUnicode_InternFromString("requires_grad");
+  const py::object requires_grad = py::reinterpret_steal<py::object>(PyObject_GetAttr(o, name));
+  if (!requires_grad) PyErr_Clear();
+  check_as(ErrorKind::buffer, requires_grad.ptr() != Py_True,
+           "from_dlpack: a tensor that requires grad cannot be shared; use detach()");
+}
+
+// Producers from before version 1.0 take no arguments.
+py::object ask_for_capsule(const py::handle& producer) {
+  py::dict wishes;
+  wishes["max_version"] = py::make_tuple(dlpack::kVersion.major, dlpack::kVersion.minor);
+  try {
+    return producer.attr("__dlpack__")(**wishes);
+  } catch (const py::error_already_set& e) {
+    if (!e.matches(PyExc_TypeError)) throw;
+  }
+  return producer.attr("__dlpack__")();
+}
+
+}  // namespace
+
+Tensor tensor_from_dlpack(PyObject* o) {
+  if (PyCapsule_CheckExact(o)) return from_capsule(o);
+  if (const auto* table = table_of(Py_TYPE(o))) {
+    refuse_recorded(o);
+    Versioned* managed = nullptr;
+    if (table->from_object(o, &managed) != 0) throw py::error_already_set();
+    check_as(ErrorKind::buffer, managed != nullptr, "from_dlpack: ", Py_TYPE(o)->tp_name, " exported nothing");
+    return take_over(managed);
+  }
+  const py::handle producer(o);
+  check_as(ErrorKind::type, py::hasattr(producer, "__dlpack__") && py::hasattr(producer, "__dlpack_device__"),
+           "from_dlpack: expected an object with __dlpack__ and __dlpack_device__ or a DLPack capsule, got ",
+           Py_TYPE(o)->tp_name);
+  const py::object device = producer.attr("__dlpack_device__")();
+  check_as(ErrorKind::buffer, device.attr("__getitem__")(0).equal(py::int_(dlpack::kCpu)),
+           "from_dlpack: expected CPU memory (device type 1), got ", py::str(device).cast<std::string>());
+  const py::object capsule = ask_for_capsule(producer);
+  check_as(ErrorKind::type, PyCapsule_CheckExact(capsule.ptr()), "from_dlpack: __dlpack__ returned ",
+           Py_TYPE(capsule.ptr())->tp_name, " instead of a capsule");
+  return from_capsule(capsule.ptr());
+}
+
+namespace {
+
+// ---- the table for C ----
+
+template <class F>
+int guarded(F f) noexcept {
+  try {
+    f();
+    return 0;
+  } catch (...) {
+    set_python_error();
+    return -1;
+  }
+}
+
+int table_allocate(dlpack::View* prototype, Versioned** out, void* error_context,
+                   void (*set_error)(void*, const char*, const char*)) noexcept {
+  try {
+    check(prototype->device.type == dlpack::kCpu, "expected the CPU (device type 1), got device type ",
+          prototype->device.type);
+    check(prototype->ndim >= 0 && prototype->ndim <= kMaxDims, "expected 0 to ", kMaxDims, " dimensions, got ",
+          prototype->ndim);
+    Dims shape;
+    for (int i = 0; i < prototype->ndim; ++i) shape.push_back(prototype->shape[i]);
+    *out = dlpack::export_versioned(empty(shape, dlpack::dtype_of(prototype->type)), 0);
+    return 0;
+  } catch (const Error& e) {
+    set_error(error_context, e.kind == ErrorKind::memory ? "MemoryError" : "BufferError", e.what());
+  } catch (const std::exception& e) {
+    set_error(error_context, "RuntimeError", e.what());
+  }
+  return -1;
+}
+
+int table_from_object(void* object, Versioned** out) noexcept {
+  return guarded([&] { *out = dlpack::export_versioned(tensor_of(static_cast<PyObject*>(object)), 0); });
+}
+int table_to_object(Versioned* managed, void** out_object) noexcept {
+  return guarded([&] { *out_object = wrap(take_over(managed)); });
+}
+int table_borrow(void* object, dlpack::View* out) noexcept {
+  return guarded([&] {
+    const Tensor& t = tensor_of(static_cast<PyObject*>(object));
+    check_as(ErrorKind::buffer, t.storage().writable,
+             "a read-only tensor cannot be borrowed, for a borrower could not tell");
+    *out = dlpack::borrow(t);
+  });
+}
+int table_current_stream(std::int32_t, std::int32_t, void** out) noexcept { return *out = nullptr, 0; }
+
+const dlpack::ExchangeTable exchange_table{
+    {dlpack::kVersion, nullptr}, table_allocate, table_from_object, table_to_object, table_borrow,
+    table_current_stream};
+
+}  // namespace
+
+void bind_dlpack(py::module_& m) {
+  def_method(
+      "__dlpack__",
+      [](const Tensor& t, const py::object& stream,
+         const std::optional<std::pair<std::int64_t, std::int64_t>>& max_version,
+         const std::optional<std::pair<std::int64_t, std::int64_t>>& dl_device, const std::optional<bool>& copy) {
+        check(stream.is_none() || stream.equal(py::int_(-1)), "__dlpack__: stream must be None for CPU tensors, got ",
+              py::repr(stream).cast<std::string>());
+        check_as(ErrorKind::buffer, !dl_device || *dl_device == std::pair<std::int64_t, std::int64_t>(dlpack::kCpu, 0),
+                 "__dlpack__: expected dl_device (1, 0), the CPU, got (", dl_device ? dl_device->first : 0, ", ",
+                 dl_device ? dl_device->second : 0, ")");
+        check_as(ErrorKind::buffer, !t.requires_grad(),
+                 "__dlpack__: a tensor that requires grad cannot be exported; use detach()");
+        const bool copied = copy.value_or(false);
+        const Tensor shared = copied ? clone(t) : t;
+        const bool versioned = max_version && max_version->first >= 1;
+        return py::reinterpret_steal<py::object>(
+            versioned ? capsule_of(dlpack::export_versioned(shared, copied ? dlpack::kCopied : 0))
+                      : capsule_of(dlpack::export_unversioned(shared)));
+      },
+      py::arg("stream") = py::none(), py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
+      py::arg("copy") = py::none());
+  def_method("__dlpack_device__", [](const Tensor&) { return device_pair(dlpack::kCpu, 0); });
+  m.def(
+      "from_dlpack",
+      [](const py::object& producer, const std::optional<Device>& device, const std::optional<bool>& copy) {
+        check_as(ErrorKind::buffer, !device || device->type == DeviceType::cpu,
+                 "from_dlpack: only the CPU can be imported to, got ", device ? concat(*device) : "");
+        const Tensor shared = tensor_from_dlpack(producer.ptr());
+        return copy.value_or(false) ? clone(shared) : shared;
+      },
+      py::arg("ext_tensor"), py::kw_only(), py::arg("device") = py::none(), py::arg("copy") = py::none(),
+      "A tensor that shares the memory of any object with __dlpack__.");
+  const py::object type = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(tensor_type()));
+  type.attr("__dlpack_c_exchange_api__") = py::capsule(&exchange_table, "dlpack_exchange_api");
+}
+
+}  // namespace lamina::bind

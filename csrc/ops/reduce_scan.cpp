@@ -1,0 +1,73 @@
+// Running sums and products, and the gradient of a product.
+#include "autograd/node.h"
+#include "core/dispatch.h"
+#include "core/stream.h"
+#include "ops/elementwise.h"
+#include "ops/reduce_along.h"
+#include "ops/view.h"
+
+namespace lamina {
+namespace {
+
+Tensor scan(const Scan (&slots)[kDTypeCount], const char* name, const Tensor& input, int dim, bool reverse) {
+  const Tensor x = contiguous(input), y = empty(x.shape(), x.dtype(), x.device());
+  if (x.numel() == 0) return y;
+  const Along shape = along(x, dim);
+  Tensor scratch;
+  if (scan_in_two_steps(shape)) scratch = empty({scan_chunks(shape)}, DType::i64, x.device());
+  current_stream().launch(require(slots[static_cast<int>(x.dtype())], name, x.device()), shape, reverse, x.data(), y.data(),
+                          scratch.defined() ? scratch.data() : nullptr);
+  return y;
+}
+
+// Integers and bool are added up and multiplied in int64.
+Tensor prepared(const Tensor& x, MaybeDType dtype) {
+  const Tensor converted = convert_first(x, dtype);
+  return is_floating(converted.dtype()) ? converted : to_dtype(converted, DType::i64);
+}
+// The result in the type that was asked for (int32 sums are made in int64 too).
+Tensor as_asked(const Tensor& y, MaybeDType dtype) { return dtype ? to_dtype(y, *dtype) : y; }
+
+Tensor scan_gradient(const ScanGrad (&slots)[kDTypeCount], const char* name, const Tensor& x, const Tensor& y, const Tensor& dy, int dim) {
+  const Tensor in = contiguous(x), out = contiguous(y), gradient = contiguous(dy);
+  const Tensor dx = empty(x.shape(), x.dtype(), x.device());
+  if (x.numel() > 0)
+    current_stream().launch(require(slots[static_cast<int>(x.dtype())], name, x.device()), along(in, dim), in.data(), out.data(),
+                            gradient.data(), dx.data());
+  return dx;
+}
+
+}  // namespace
+
+Tensor cumsum(const Tensor& input, std::int64_t dimension, MaybeDType dtype) {
+  const Tensor x = prepared(input, dtype);
+  const int dim = wrap_dim(dimension, x.ndim(), "cumsum");
+  const Tensor y = scan(kernels(x.device()).reduce.cumsum, "cumsum", x, dim, false);
+  if (needs_grad(x))
+    record("cumsum", y, {&x}, [dim](Gradients& g) {
+      const Tensor& dy = g.of_output();
+      g.give(0, scan(kernels(dy.device()).reduce.cumsum, "cumsum", dy, dim, true));
+    });
+  return as_asked(y, dtype);
+}
+
+Tensor cumprod(const Tensor& input, std::int64_t dimension, MaybeDType dtype) {
+  const Tensor x = prepared(input, dtype);
+  const int dim = wrap_dim(dimension, x.ndim(), "cumprod");
+  const Tensor y = scan(kernels(x.device()).reduce.cumprod, "cumprod", x, dim, false);
+  if (needs_grad(x))
+    record("cumprod", y, {&x}, [dim, x = save(x), y = save_output(y)](Gradients& g) {
+      const auto& slots = kernels(g.of_output().device()).reduce.cumprod_grad;
+      g.give(0, scan_gradient(slots, "cumprod", x.get(), y.get(), g.of_output(), dim));
+    });
+  return as_asked(y, dtype);
+}
+
+Tensor prod_gradient(const Tensor& x, const Tensor& y, const Tensor& dy, int dim) {
+  // Products of what stands before and after an element need more range than 16 bits have.
+  const DType type = compute_type(x.dtype());
+  const auto& slots = kernels(x.device()).reduce.prod_grad;
+  return to_dtype(scan_gradient(slots, "prod", to_dtype(x, type), to_dtype(y, type), to_dtype(dy, type), dim), x.dtype());
+}
+
+}  // namespace lamina

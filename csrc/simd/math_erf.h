@@ -1,0 +1,43 @@
+// erf and erfc. Coefficients: bench/lab/minimax.py.
+#pragma once
+#include "simd/math_double.h"
+#include "simd/math_exp.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+// x + x p(x^2) below 3/4, off by less than 2^-29; above, 1 - 2^p(x), off by less than 2^-28, which beyond 3.925 is 1.
+LAMINA_INLINE Vec<float> erf(Vec<float> x) {
+  const Vec<float> a = min(3.925f, abs(x)), s = a * a;
+  const Vec<float> near = fma(
+      polynomial(s, 0x1.06eba8p-3f, -0x1.81273ap-2f, 0x1.ce2acep-4f, -0x1.b7a75cp-6f, 0x1.4f188ap-8f, -0x1.613e52p-11f),
+      a, a);
+
+  const Vec<float> exponent = polynomial(a, -0x1.0310d6p-15f, -0x1.a0c3a8p+0f, -0x1.d5abaap-1f, -0x1.36b98ep-3f,
+                                         0x1.0e09bap-5f, -0x1.2f1c88p-8f, 0x1.4280dep-12f);
+  const auto [n, r] = split_exp2(exponent);
+  const Vec<float> far = fnma(exp2_near_zero(r), power_of_two(n), 1.0f);
+  return copysign(select(a < 0.75f, near, far), x);
+}
+
+// For a = |x|, erfc(a) = exp(-a^2) q g(t) with q = 1 / (a + 3) and t = (a - 3) / (a + 3) = 1 - 6 q, for a factor like
+// 1 / a makes exp(a^2) erfc(a) smooth enough in t (M. Shepherd and J. Laframboise, Chebyshev approximation of
+// (1 + 2x) exp(x^2) erfc(x), Mathematics of Computation 36, 1981). Off by less than 2^-28.
+LAMINA_INLINE Vec<float> erfc(Vec<float> x) {
+  const Vec<float> a = min(10.1f, abs(x));  // beyond, erfc is 0
+  const Vec<float> y = in_double(a, 1.0f / (a + 3.0f), [](Vec<double> a, Vec<double> q) {
+    q = fma(q, fnma(q, a + 3.0, 1.0), q);  // a step of Newton's
+    const Vec<double> t = fnma(q, 6.0, 1.0);
+    const Vec<double> g =
+        polynomial(t, 0x1.12f21de040e91p+0, -0x1.c44c482e4b211p-1, 0x1.2e32678290ef6p-1, -0x1.3deacfab5f5c5p-2,
+                   0x1.e99734af8c879p-4, -0x1.b7bd64bfbc353p-6, -0x1.41575dd2d48cap-10, 0x1.93b5d9efd5e79p-9,
+                   -0x1.fbe6819d9ef48p-12, -0x1.55c913765764ap-12);
+    return exp2_for_float(a * a * -0x1.71547652b82fep+0) * (q * g);
+  });
+  return select(x < 0.0f, 2.0f - y, y);
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

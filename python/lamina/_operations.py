@@ -1,0 +1,141 @@
+"""Operations put together from others, and PyTorch's other names for them."""
+
+from __future__ import annotations
+
+from lamina import _C
+from lamina._C import Tensor
+from lamina.autograd.grad_mode import no_grad
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "absolute", "addcdiv", "addcmul", "allclose", "arccos", "arcsin", "arctan", "arctan2", "clamp_max", "clamp_min",
+    "clip", "div", "divide", "equal", "fix", "greater", "greater_equal", "is_tensor", "isclose", "lerp", "less",
+    "less_equal", "multiply", "negative", "not_equal", "numel", "subtract", "true_divide",
+]  # fmt: skip
+
+absolute = _C.abs
+arccos = _C.acos
+arcsin = _C.asin
+arctan = _C.atan
+arctan2 = _C.atan2
+clip = _C.clamp
+fix = _C.trunc
+greater = _C.gt
+greater_equal = _C.ge
+less = _C.lt
+less_equal = _C.le
+multiply = _C.mul
+negative = _C.neg
+not_equal = _C.ne
+subtract = _C.sub
+true_divide = _C.div
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, element by element; rounded towards zero ('trunc') or down ('floor') on demand."""
+    if rounding_mode is None:
+        return _C.div(input, other)
+    if rounding_mode == "floor":
+        return _C.floor_divide(input, other)
+    if rounding_mode != "trunc":
+        raise ValueError(f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
+    if _C.result_type(input, other).is_floating_point:
+        return _C.trunc(_C.div(input, other))
+    return _C.floor_divide(input - _C.fmod(input, other), other)  # exact, so that integers stay integers
+
+
+divide = div
+
+
+def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 · tensor2."""
+    product = _C.mul(tensor1, tensor2)
+    return _C.add(input, product, alpha=value)
+
+
+def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 / tensor2."""
+    return _C.add(input, _C.div(tensor1, tensor2), alpha=value)
+
+
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """input + weight · (end − input): the point at `weight` on the way from input to end."""
+    return input + weight * (end - input)
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Not less than min."""
+    return _C.clamp(input, min=min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Not more than max."""
+    return _C.clamp(input, max=max)
+
+
+@no_grad()
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """|input − other| ≤ atol + rtol · |other|, element by element."""
+    if rtol < 0 or atol < 0:
+        raise ValueError(f"isclose: rtol and atol must not be negative, got {rtol} and {atol}")
+    if input.dtype != other.dtype:
+        raise TypeError(f"isclose: both tensors must have one type, got {input.dtype} and {other.dtype}")
+    same = input == other  # infinities too
+    if input.dtype is _C.bool:
+        return same
+    if not input.is_floating_point():
+        input, other = input.double(), other.double()
+    close = same | (_C.isfinite(other) & (_C.abs(input - other) <= atol + rtol * _C.abs(other)))
+    return close | (_C.isnan(input) & _C.isnan(other)) if equal_nan else close
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Is every element close (see isclose)?"""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Same shape, same elements?"""
+    return input.shape == other.shape and bool((input == other).all())
+
+
+def is_tensor(obj: Any) -> bool:
+    """Is it a lamina tensor?"""
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """Number of elements."""
+    return input.numel()
+
+
+def _in_place(function: Any) -> Any:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # A clone, for what backward needs of the input must outlive its being overwritten.
+        return self.copy_(function(self.clone(), *args, **kwargs))
+
+    method.__name__ = f"{function.__name__}_"
+    method.__doc__ = f"{function.__name__}, written into this tensor."
+    return method
+
+
+for _alias, _name in {
+    "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "fix": "trunc",
+    "multiply": "mul", "negative": "neg", "subtract": "sub", "true_divide": "div",
+}.items():  # fmt: skip
+    setattr(Tensor, _alias, vars(Tensor)[_name])  # not getattr: that would unbind
+    setattr(Tensor, f"{_alias}_", vars(Tensor)[f"{_name}_"])
+for _alias, _name in {
+    "clip": "clamp", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne",
+}.items():  # fmt: skip
+    setattr(Tensor, _alias, vars(Tensor)[_name])  # not getattr: that would unbind
+for _function in (div, addcmul, addcdiv, lerp, clamp_min, clamp_max):
+    setattr(Tensor, _function.__name__, _function)
+    setattr(Tensor, f"{_function.__name__}_", _in_place(_function))
+for _function in (isclose, allclose, equal):
+    setattr(Tensor, _function.__name__, _function)
+Tensor.divide, Tensor.divide_ = Tensor.div, Tensor.div_
+Tensor.clamp_ = Tensor.clip_ = _in_place(_C.clamp)

@@ -1,0 +1,3 @@
+"""Neural networks."""
+
+from lamina.nn import functional as functional

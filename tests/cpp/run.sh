@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Builds and runs the tests of csrc/simd: run.sh FOLDER TARGET. TARGET neon is cross-compiled and emulated where the
+# machine is no Arm; every kernel of csrc/cpu is then compiled for it, too.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+folder=$1 target=$2
+mkdir -p "$folder"
+compiler=${CXX:-g++} emulator=""
+case $target in
+  scalar) flags="" ;;
+  avx2) flags="-mavx2 -mfma -mf16c -mbmi2" ;;
+  avx512) flags="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512" ;;
+  neon)
+    flags="-Wno-psabi"
+    [ "$(uname -m)" = aarch64 ] || { compiler=aarch64-linux-gnu-g++ emulator="qemu-aarch64 -L /usr/aarch64-linux-gnu"; } ;;
+  *) echo "unknown target $target"; exit 1 ;;
+esac
+define="-DLAMINA_TARGET=$target -DLAMINA_TARGET_${target^^}=1"
+common="-std=c++20 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -Icsrc -Wall -Wextra -Wno-unused-function"
+for test in test_vec test_math; do
+  echo "$test on $target"
+  $compiler $common $flags $define "tests/cpp/$test.cc" -o "$folder/$test-$target"
+  $emulator "$folder/$test-$target" ${STRIDE:-}
+done
+if [ -n "$emulator" ]; then
+  for source in csrc/cpu/*.cc; do
+    echo "compiling $source for $target"
+    $compiler $common $flags $define -fPIC -c "$source" -o "$folder/$(basename "$source").o"
+  done
+fi
