@@ -25,6 +25,6 @@ done
 if [ -n "$emulator" ]; then
   for source in csrc/cpu/*.cc; do
     echo "compiling $source for $target"
-    $compiler $common $flags $define -fPIC -c "$source" -o "$folder/$(basename "$source").o"
+    $compiler $common -O0 $flags $define -fPIC -c "$source" -o "$folder/$(basename "$source").o"
   done
 fi
