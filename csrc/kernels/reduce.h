@@ -79,6 +79,7 @@ struct Along {
 // columns) fits a thread's cache, one task does both; longer ones are first reduced by all threads: `statistics` then is
 // the plan of that reduction, with room for its results in out and second.
 constexpr std::int64_t kLongestColumn = 512;
+constexpr std::int64_t kStatisticsPadding = 16;  // elements beyond the last: they are read in whole vectors
 static constexpr bool softmax_in_two_steps(const Along& a) {
   return a.inner == 1 ? a.length >= 2 * kRowChunk : a.length > kLongestColumn;
 }

@@ -24,7 +24,7 @@ Statistics statistics(const Tensor& x, const Tensor* dy, int dim) {
   if (softmax_in_two_steps(s.shape)) {
     s.plan = plan_reduction(x, DimSet{1} << dim);
     const DType type = compute_type(x.dtype());
-    const Dims size{s.shape.outer * s.shape.inner};
+    const Dims size{s.shape.outer * s.shape.inner + kStatisticsPadding};
     s.first = empty(size, type, x.device());
     s.plan.geometry.out = s.first.data();
     if (!dy) {
