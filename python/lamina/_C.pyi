@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-Number: TypeAlias = builtins.bool | builtins.int | builtins.float
+_Number: TypeAlias = builtins.bool | builtins.int | builtins.float
 # Inside Tensor, these names mean its attributes.
 _dtype: TypeAlias = dtype
 _device: TypeAlias = device
@@ -17,12 +17,33 @@ _unary_ops: tuple[str, ...]
 _version: str
 bfloat16: _dtype
 bool: _dtype
+default_generator: Generator
 float16: _dtype
 float32: _dtype
 float64: _dtype
 int32: _dtype
 int64: _dtype
 uint8: _dtype
+
+class Generator:
+    """A source of random numbers: a seed and how far its stream is used up. A new one always starts from the same seed; lamina.default_generator starts from one of the system's."""
+
+    def __init__(self, device: _device | str = ...) -> None: ...
+    @property
+    def device(self) -> _device: ...
+    def get_state(self) -> Tensor:
+        """The state as an int64 tensor: the seed, the next counter."""
+
+    def initial_seed(self) -> builtins.int:
+        """The seed of the current stream."""
+
+    def manual_seed(self, seed: builtins.int) -> Generator:
+        """Starts the stream of this seed from its beginning."""
+
+    def seed(self) -> builtins.int:
+        """Starts a stream that nobody can foresee and returns its seed."""
+
+    def set_state(self, new_state: Tensor) -> Generator: ...
 
 class HookHandle:
     """What register_hook returns."""
@@ -33,71 +54,94 @@ class Tensor:
     """A strided array of numbers with automatic differentiation."""
 
     @property
-    def T(self) -> Tensor: ...
+    def T(self) -> Tensor:
+        """The view with all dimensions reversed."""
+
     def __abs__(self) -> Tensor: ...
-    def __add__(self, other: Tensor | Number) -> Tensor: ...
-    def __and__(self, other: Tensor | Number) -> Tensor: ...
-    def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> np.ndarray: ...
+    def __add__(self, other: Tensor | _Number) -> Tensor: ...
+    def __and__(self, other: Tensor | _Number) -> Tensor: ...
+    def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> np.ndarray[Any, Any]: ...
     def __bool__(self) -> builtins.bool: ...
+    def __contains__(self, value: Any) -> builtins.bool: ...
+    def __copy__(self) -> Tensor: ...
+    def __deepcopy__(self, memo: dict[builtins.int, Any]) -> Tensor: ...
+    def __dlpack__(
+        self,
+        stream: Any = None,
+        max_version: tuple[builtins.int, builtins.int] | None = None,
+        dl_device: tuple[builtins.int, builtins.int] | None = None,
+        copy: builtins.bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[Any, ...]: ...
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         ...
     def __float__(self) -> builtins.float: ...
-    def __floordiv__(self, other: Tensor | Number) -> Tensor: ...
+    def __floordiv__(self, other: Tensor | _Number) -> Tensor: ...
+    def __format__(self, spec: str) -> str: ...
     def __ge__(self, other: Any) -> Tensor: ...
     def __getitem__(self, index: Any) -> Tensor: ...
     def __gt__(self, other: Any) -> Tensor: ...
-    def __iadd__(self, other: Tensor | Number) -> Tensor: ...
-    def __iand__(self, other: Tensor | Number) -> Tensor: ...
-    def __ifloordiv__(self, other: Tensor | Number) -> Tensor: ...
-    def __imod__(self, other: Tensor | Number) -> Tensor: ...
-    def __imul__(self, other: Tensor | Number) -> Tensor: ...
+    def __iadd__(self, other: Tensor | _Number) -> Tensor: ...
+    def __iand__(self, other: Tensor | _Number) -> Tensor: ...
+    def __ifloordiv__(self, other: Tensor | _Number) -> Tensor: ...
+    def __imod__(self, other: Tensor | _Number) -> Tensor: ...
+    def __imul__(self, other: Tensor | _Number) -> Tensor: ...
     def __index__(self) -> builtins.int: ...
     def __int__(self) -> builtins.int: ...
     def __invert__(self) -> Tensor: ...
-    def __ior__(self, other: Tensor | Number) -> Tensor: ...
-    def __ipow__(self, other: Tensor | Number) -> Tensor: ...
-    def __isub__(self, other: Tensor | Number) -> Tensor: ...
+    def __ior__(self, other: Tensor | _Number) -> Tensor: ...
+    def __ipow__(self, other: Tensor | _Number) -> Tensor: ...
+    def __isub__(self, other: Tensor | _Number) -> Tensor: ...
     def __iter__(self) -> Iterator[Tensor]: ...
-    def __itruediv__(self, other: Tensor | Number) -> Tensor: ...
-    def __ixor__(self, other: Tensor | Number) -> Tensor: ...
+    def __itruediv__(self, other: Tensor | _Number) -> Tensor: ...
+    def __ixor__(self, other: Tensor | _Number) -> Tensor: ...
     def __le__(self, other: Any) -> Tensor: ...
     def __len__(self) -> builtins.int: ...
-    def __lshift__(self, other: Tensor | Number) -> Tensor: ...
+    def __lshift__(self, other: Tensor | _Number) -> Tensor: ...
     def __lt__(self, other: Any) -> Tensor: ...
-    def __matmul__(self, other: Tensor | Number) -> Tensor: ...
-    def __mod__(self, other: Tensor | Number) -> Tensor: ...
-    def __mul__(self, other: Tensor | Number) -> Tensor: ...
+    def __matmul__(self, other: Tensor | _Number) -> Tensor: ...
+    def __mod__(self, other: Tensor | _Number) -> Tensor: ...
+    def __mul__(self, other: Tensor | _Number) -> Tensor: ...
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
         ...
     def __neg__(self) -> Tensor: ...
-    def __or__(self, other: Tensor | Number) -> Tensor: ...
+    def __or__(self, other: Tensor | _Number) -> Tensor: ...
     def __pos__(self) -> Tensor: ...
-    def __pow__(self, other: Tensor | Number) -> Tensor: ...
-    def __radd__(self, other: Tensor | Number) -> Tensor: ...
-    def __rand__(self, other: Tensor | Number) -> Tensor: ...
-    def __rfloordiv__(self, other: Tensor | Number) -> Tensor: ...
-    def __rlshift__(self, other: Tensor | Number) -> Tensor: ...
-    def __rmatmul__(self, other: Tensor | Number) -> Tensor: ...
-    def __rmod__(self, other: Tensor | Number) -> Tensor: ...
-    def __rmul__(self, other: Tensor | Number) -> Tensor: ...
-    def __ror__(self, other: Tensor | Number) -> Tensor: ...
-    def __rpow__(self, other: Tensor | Number) -> Tensor: ...
-    def __rrshift__(self, other: Tensor | Number) -> Tensor: ...
-    def __rshift__(self, other: Tensor | Number) -> Tensor: ...
-    def __rsub__(self, other: Tensor | Number) -> Tensor: ...
-    def __rtruediv__(self, other: Tensor | Number) -> Tensor: ...
-    def __rxor__(self, other: Tensor | Number) -> Tensor: ...
+    def __pow__(self, other: Tensor | _Number) -> Tensor: ...
+    def __radd__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rand__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rfloordiv__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rlshift__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rmatmul__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rmod__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rmul__(self, other: Tensor | _Number) -> Tensor: ...
+    def __ror__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rpow__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rrshift__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rshift__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rsub__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rtruediv__(self, other: Tensor | _Number) -> Tensor: ...
+    def __rxor__(self, other: Tensor | _Number) -> Tensor: ...
     def __setitem__(self, index: Any, value: Any) -> None: ...
-    def __sub__(self, other: Tensor | Number) -> Tensor: ...
-    def __truediv__(self, other: Tensor | Number) -> Tensor: ...
-    def __xor__(self, other: Tensor | Number) -> Tensor: ...
+    def __sub__(self, other: Tensor | _Number) -> Tensor: ...
+    def __truediv__(self, other: Tensor | _Number) -> Tensor: ...
+    def __xor__(self, other: Tensor | _Number) -> Tensor: ...
+    def _as_bytes(self) -> Tensor: ...
     def _to_dtype(self, dtype: _dtype) -> Tensor: ...
     @property
-    def _version(self) -> builtins.int: ...
+    def _version(self) -> builtins.int:
+        """How often the memory was changed in place."""
+
     def abs(self, /) -> Tensor:
         """abs, element by element."""
 
     def abs_(self, /) -> Tensor:
+        """abs_, element by element."""
+
+    def absolute(self, /) -> Tensor:
+        """abs, element by element."""
+
+    def absolute_(self, /) -> Tensor:
         """abs_, element by element."""
 
     def acos(self, /) -> Tensor:
@@ -106,13 +150,76 @@ class Tensor:
     def acos_(self, /) -> Tensor:
         """acos_, element by element."""
 
-    def add(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    def add(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
         """add, element by element."""
 
-    def add_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    def add_(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
         """add_, element by element."""
 
-    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor: ...
+    def addcdiv(self, tensor1: Any, tensor2: Any, *, value: builtins.float = 1) -> Tensor:
+        """input + value · tensor1 / tensor2."""
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: builtins.float = 1) -> Tensor:
+        """addcdiv, written into this tensor."""
+
+    def addcmul(self, tensor1: Any, tensor2: Any, *, value: builtins.float = 1) -> Tensor:
+        """input + value · tensor1 · tensor2."""
+
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: builtins.float = 1) -> Tensor:
+        """addcmul, written into this tensor."""
+
+    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+    def all(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """Is no element zero?"""
+
+    def allclose(
+        self,
+        other: Tensor,
+        rtol: builtins.float = 1e-05,
+        atol: builtins.float = 1e-08,
+        equal_nan: builtins.bool = False,
+    ) -> builtins.bool:
+        """Is every element close (see isclose)?"""
+
+    def amax(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """The largest elements; those that tie share the gradient."""
+
+    def amin(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """The smallest elements; those that tie share the gradient."""
+
+    def any(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """Is any element not zero?"""
+
+    def arccos(self, /) -> Tensor:
+        """acos, element by element."""
+
+    def arccos_(self, /) -> Tensor:
+        """acos_, element by element."""
+
+    def arcsin(self, /) -> Tensor:
+        """asin, element by element."""
+
+    def arcsin_(self, /) -> Tensor:
+        """asin_, element by element."""
+
+    def arctan(self, /) -> Tensor:
+        """atan, element by element."""
+
+    def arctan2(self, other: Tensor | _Number) -> Tensor:
+        """atan2, element by element."""
+
+    def arctan2_(self, other: Tensor | _Number) -> Tensor:
+        """atan2_, element by element."""
+
+    def arctan_(self, /) -> Tensor:
+        """atan_, element by element."""
+
+    def argmax(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """Where the largest element stands first."""
+
+    def argmin(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
+        """Where the smallest element stands first."""
+
     def as_strided(
         self, size: Sequence[builtins.int], stride: Sequence[builtins.int], storage_offset: builtins.int | None = None
     ) -> Tensor: ...
@@ -125,10 +232,10 @@ class Tensor:
     def atan(self, /) -> Tensor:
         """atan, element by element."""
 
-    def atan2(self, other: Tensor | Number) -> Tensor:
+    def atan2(self, other: Tensor | _Number) -> Tensor:
         """atan2, element by element."""
 
-    def atan2_(self, other: Tensor | Number) -> Tensor:
+    def atan2_(self, other: Tensor | _Number) -> Tensor:
         """atan2_, element by element."""
 
     def atan_(self, /) -> Tensor:
@@ -143,21 +250,23 @@ class Tensor:
     ) -> None:
         """Adds the gradient of this tensor to the .grad of every leaf that it was made from."""
 
-    def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor: ...
-    def bfloat16(self) -> Tensor:
+    def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+    def bernoulli(self, *, generator: Generator | None = None) -> Tensor: ...
+    def bernoulli_(self, p: Tensor | _Number = 0.5, *, generator: Generator | None = None) -> Tensor: ...
+    def bfloat16(self, /) -> Tensor:
         """This tensor as bfloat16."""
 
     def bincount(self, weights: Tensor | None = None, minlength: builtins.int = 0) -> Tensor: ...
-    def bitwise_and(self, other: Tensor | Number) -> Tensor:
+    def bitwise_and(self, other: Tensor | _Number) -> Tensor:
         """bitwise_and, element by element."""
 
-    def bitwise_and_(self, other: Tensor | Number) -> Tensor:
+    def bitwise_and_(self, other: Tensor | _Number) -> Tensor:
         """bitwise_and_, element by element."""
 
-    def bitwise_left_shift(self, other: Tensor | Number) -> Tensor:
+    def bitwise_left_shift(self, other: Tensor | _Number) -> Tensor:
         """bitwise_left_shift, element by element."""
 
-    def bitwise_left_shift_(self, other: Tensor | Number) -> Tensor:
+    def bitwise_left_shift_(self, other: Tensor | _Number) -> Tensor:
         """bitwise_left_shift_, element by element."""
 
     def bitwise_not(self, /) -> Tensor:
@@ -166,29 +275,29 @@ class Tensor:
     def bitwise_not_(self, /) -> Tensor:
         """bitwise_not_, element by element."""
 
-    def bitwise_or(self, other: Tensor | Number) -> Tensor:
+    def bitwise_or(self, other: Tensor | _Number) -> Tensor:
         """bitwise_or, element by element."""
 
-    def bitwise_or_(self, other: Tensor | Number) -> Tensor:
+    def bitwise_or_(self, other: Tensor | _Number) -> Tensor:
         """bitwise_or_, element by element."""
 
-    def bitwise_right_shift(self, other: Tensor | Number) -> Tensor:
+    def bitwise_right_shift(self, other: Tensor | _Number) -> Tensor:
         """bitwise_right_shift, element by element."""
 
-    def bitwise_right_shift_(self, other: Tensor | Number) -> Tensor:
+    def bitwise_right_shift_(self, other: Tensor | _Number) -> Tensor:
         """bitwise_right_shift_, element by element."""
 
-    def bitwise_xor(self, other: Tensor | Number) -> Tensor:
+    def bitwise_xor(self, other: Tensor | _Number) -> Tensor:
         """bitwise_xor, element by element."""
 
-    def bitwise_xor_(self, other: Tensor | Number) -> Tensor:
+    def bitwise_xor_(self, other: Tensor | _Number) -> Tensor:
         """bitwise_xor_, element by element."""
 
     def bmm(self, mat2: Tensor) -> Tensor: ...
-    def bool(self) -> Tensor:
-        """This tensor as bool."""
+    def bool(self, /) -> Tensor:
+        """This tensor as bool: what is not zero is True."""
 
-    def byte(self) -> Tensor:
+    def byte(self, /) -> Tensor:
         """This tensor as uint8."""
 
     def ceil(self, /) -> Tensor:
@@ -197,13 +306,33 @@ class Tensor:
     def ceil_(self, /) -> Tensor:
         """ceil_, element by element."""
 
-    def celu(self, /, alpha: Number = 1.0) -> Tensor:
+    def celu(self, /, alpha: _Number = 1.0) -> Tensor:
         """celu, element by element."""
 
-    def celu_(self, /, alpha: Number = 1.0) -> Tensor:
+    def celu_(self, /, alpha: _Number = 1.0) -> Tensor:
         """celu_, element by element."""
 
-    def clamp(self, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor: ...
+    def chunk(self, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
+    def clamp(self, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None) -> Tensor: ...
+    def clamp_(self, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None) -> Tensor:
+        """clamp, written into this tensor."""
+
+    def clamp_max(self, max: Any) -> Tensor:
+        """Not more than max."""
+
+    def clamp_max_(self, max: Any) -> Tensor:
+        """clamp_max, written into this tensor."""
+
+    def clamp_min(self, min: Any) -> Tensor:
+        """Not less than min."""
+
+    def clamp_min_(self, min: Any) -> Tensor:
+        """clamp_min, written into this tensor."""
+
+    def clip(self, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None) -> Tensor: ...
+    def clip_(self, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None) -> Tensor:
+        """clamp, written into this tensor."""
+
     def clone(self) -> Tensor: ...
     def contiguous(self) -> Tensor: ...
     def copy_(self, source: Tensor) -> Tensor: ...
@@ -219,33 +348,61 @@ class Tensor:
     def cosh_(self, /) -> Tensor:
         """cosh_, element by element."""
 
+    def count_nonzero(self, dim: builtins.int | Sequence[builtins.int] | None = None) -> Tensor:
+        """How many elements are not zero."""
+
+    def cpu(self) -> Tensor: ...
+    def cuda(self, device: builtins.int = 0) -> Tensor: ...
+    def cumprod(self, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+        """Running products along dim."""
+
+    def cumsum(self, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+        """Running sums along dim."""
+    data: Tensor
+
     def data_ptr(self) -> builtins.int: ...
     def detach(self) -> Tensor: ...
+    def detach_(self) -> Tensor: ...
     @property
-    def device(self) -> _device: ...
+    def device(self) -> _device:
+        """Where the memory lies."""
+
+    def diag(self, diagonal: builtins.int = 0) -> Tensor: ...
+    def diag_embed(self, offset: builtins.int = 0, dim1: builtins.int = -2, dim2: builtins.int = -1) -> Tensor: ...
     def diagonal(self, offset: builtins.int = 0, dim1: builtins.int = 0, dim2: builtins.int = 1) -> Tensor: ...
     def dim(self) -> builtins.int: ...
-    def div(self, other: Tensor | Number) -> Tensor:
-        """div, element by element."""
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """input / other, element by element; rounded towards zero ('trunc') or down ('floor') on demand."""
 
-    def div_(self, other: Tensor | Number) -> Tensor:
-        """div_, element by element."""
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """div, written into this tensor."""
+
+    def divide(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """input / other, element by element; rounded towards zero ('trunc') or down ('floor') on demand."""
+
+    def divide_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """div, written into this tensor."""
 
     def dot(self, other: Tensor) -> Tensor: ...
-    def double(self) -> Tensor:
+    def double(self, /) -> Tensor:
         """This tensor as float64."""
 
     @property
-    def dtype(self) -> _dtype: ...
+    def dtype(self) -> _dtype:
+        """Type of the elements."""
+
     def element_size(self) -> builtins.int: ...
-    def elu(self, /, alpha: Number = 1.0) -> Tensor:
+    def elu(self, /, alpha: _Number = 1.0) -> Tensor:
         """elu, element by element."""
 
-    def elu_(self, /, alpha: Number = 1.0) -> Tensor:
+    def elu_(self, /, alpha: _Number = 1.0) -> Tensor:
         """elu_, element by element."""
 
-    def eq(self, other: Tensor | Number) -> Tensor:
+    def eq(self, other: Tensor | _Number) -> Tensor:
         """eq, element by element."""
+
+    def equal(self, other: Tensor) -> builtins.bool:
+        """Same shape, same elements?"""
 
     def erf(self, /) -> Tensor:
         """erf, element by element."""
@@ -279,9 +436,17 @@ class Tensor:
     def expm1_(self, /) -> Tensor:
         """expm1_, element by element."""
 
-    def fill_(self, value: Number) -> Tensor: ...
+    def exponential_(self, lambd: builtins.float = 1.0, *, generator: Generator | None = None) -> Tensor: ...
+    def fill_(self, value: _Number) -> Tensor: ...
+    def fix(self, /) -> Tensor:
+        """trunc, element by element."""
+
+    def fix_(self, /) -> Tensor:
+        """trunc_, element by element."""
+
     def flatten(self, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor: ...
-    def float(self) -> Tensor:
+    def flip(self, *args: Any) -> Tensor: ...
+    def float(self, /) -> Tensor:
         """This tensor as float32."""
 
     def floor(self, /) -> Tensor:
@@ -290,20 +455,20 @@ class Tensor:
     def floor_(self, /) -> Tensor:
         """floor_, element by element."""
 
-    def floor_divide(self, other: Tensor | Number) -> Tensor:
+    def floor_divide(self, other: Tensor | _Number) -> Tensor:
         """floor_divide, element by element."""
 
-    def floor_divide_(self, other: Tensor | Number) -> Tensor:
+    def floor_divide_(self, other: Tensor | _Number) -> Tensor:
         """floor_divide_, element by element."""
 
-    def fmod(self, other: Tensor | Number) -> Tensor:
+    def fmod(self, other: Tensor | _Number) -> Tensor:
         """fmod, element by element."""
 
-    def fmod_(self, other: Tensor | Number) -> Tensor:
+    def fmod_(self, other: Tensor | _Number) -> Tensor:
         """fmod_, element by element."""
 
     def gather(self, dim: builtins.int, index: Tensor) -> Tensor: ...
-    def ge(self, other: Tensor | Number) -> Tensor:
+    def ge(self, other: Tensor | _Number) -> Tensor:
         """ge, element by element."""
 
     def gelu(self, /) -> Tensor:
@@ -320,11 +485,19 @@ class Tensor:
     grad: Tensor | None
 
     @property
-    def grad_fn(self) -> str | None: ...
-    def gt(self, other: Tensor | Number) -> Tensor:
+    def grad_fn(self) -> str | None:
+        """Name of the operation that made this tensor, or None."""
+
+    def greater(self, other: Tensor | _Number) -> Tensor:
         """gt, element by element."""
 
-    def half(self) -> Tensor:
+    def greater_equal(self, other: Tensor | _Number) -> Tensor:
+        """ge, element by element."""
+
+    def gt(self, other: Tensor | _Number) -> Tensor:
+        """gt, element by element."""
+
+    def half(self, /) -> Tensor:
         """This tensor as float16."""
 
     def hardshrink(self, /, lambd: builtins.float = 0.5) -> Tensor:
@@ -351,27 +524,44 @@ class Tensor:
     def hardtanh_(self, /, min_val: Any = -1.0, max_val: builtins.float = 1.0) -> Tensor:
         """hardtanh_, element by element."""
 
-    def hypot(self, other: Tensor | Number) -> Tensor:
+    def hypot(self, other: Tensor | _Number) -> Tensor:
         """hypot, element by element."""
 
-    def hypot_(self, other: Tensor | Number) -> Tensor:
+    def hypot_(self, other: Tensor | _Number) -> Tensor:
         """hypot_, element by element."""
 
-    def index_add(self, dim: builtins.int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor: ...
-    def index_add_(self, dim: builtins.int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor: ...
+    def index_add(self, dim: builtins.int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor: ...
+    def index_add_(self, dim: builtins.int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor: ...
     def index_copy(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor: ...
     def index_copy_(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor: ...
-    def index_fill(self, dim: builtins.int, index: Tensor, value: Tensor | Number) -> Tensor: ...
-    def index_fill_(self, dim: builtins.int, index: Tensor, value: Tensor | Number) -> Tensor: ...
-    def index_put_(self, indices: tuple, values: Tensor | Number, accumulate: builtins.bool = False) -> Tensor: ...
+    def index_fill(self, dim: builtins.int, index: Tensor, value: Tensor | _Number) -> Tensor: ...
+    def index_fill_(self, dim: builtins.int, index: Tensor, value: Tensor | _Number) -> Tensor: ...
+    def index_put_(
+        self, indices: tuple[Any, ...], values: Tensor | _Number, accumulate: builtins.bool = False
+    ) -> Tensor: ...
     def index_select(self, dim: builtins.int, index: Tensor) -> Tensor: ...
-    def int(self) -> Tensor:
+    def int(self, /) -> Tensor:
         """This tensor as int32."""
 
     def is_contiguous(self) -> builtins.bool: ...
+    @property
+    def is_cuda(self) -> builtins.bool:
+        """Does the memory lie on a GPU?"""
+
     def is_floating_point(self) -> builtins.bool: ...
     @property
-    def is_leaf(self) -> builtins.bool: ...
+    def is_leaf(self) -> builtins.bool:
+        """True unless made by a recorded operation."""
+
+    def isclose(
+        self,
+        other: Tensor,
+        rtol: builtins.float = 1e-05,
+        atol: builtins.float = 1e-08,
+        equal_nan: builtins.bool = False,
+    ) -> Tensor:
+        """|input − other| ≤ atol + rtol · |other|, element by element."""
+
     def isfinite(self, /) -> Tensor:
         """isfinite, element by element."""
 
@@ -381,10 +571,14 @@ class Tensor:
     def isnan(self, /) -> Tensor:
         """isnan, element by element."""
 
-    def item(self, /) -> Number:
+    def item(self, /) -> _Number:
         """The only element as a Python number."""
 
-    def le(self, other: Tensor | Number) -> Tensor:
+    @property
+    def itemsize(self) -> builtins.int:
+        """Bytes of one element."""
+
+    def le(self, other: Tensor | _Number) -> Tensor:
         """le, element by element."""
 
     def leaky_relu(self, /, negative_slope: builtins.float = 0.01) -> Tensor:
@@ -392,6 +586,18 @@ class Tensor:
 
     def leaky_relu_(self, /, negative_slope: builtins.float = 0.01) -> Tensor:
         """leaky_relu_, element by element."""
+
+    def lerp(self, end: Tensor, weight: Any) -> Tensor:
+        """input + weight · (end − input): the point at `weight` on the way from input to end."""
+
+    def lerp_(self, end: Tensor, weight: Any) -> Tensor:
+        """lerp, written into this tensor."""
+
+    def less(self, other: Tensor | _Number) -> Tensor:
+        """lt, element by element."""
+
+    def less_equal(self, other: Tensor | _Number) -> Tensor:
+        """le, element by element."""
 
     def log(self, /) -> Tensor:
         """log, element by element."""
@@ -417,16 +623,19 @@ class Tensor:
     def log_(self, /) -> Tensor:
         """log_, element by element."""
 
-    def logical_and(self, other: Tensor | Number) -> Tensor:
+    def log_softmax(self, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+        """The logarithm of softmax, without loss."""
+
+    def logical_and(self, other: Tensor | _Number) -> Tensor:
         """logical_and, element by element."""
 
     def logical_not(self, /) -> Tensor:
         """logical_not, element by element."""
 
-    def logical_or(self, other: Tensor | Number) -> Tensor:
+    def logical_or(self, other: Tensor | _Number) -> Tensor:
         """logical_or, element by element."""
 
-    def logical_xor(self, other: Tensor | Number) -> Tensor:
+    def logical_xor(self, other: Tensor | _Number) -> Tensor:
         """logical_xor, element by element."""
 
     def logsigmoid(self, /) -> Tensor:
@@ -435,30 +644,60 @@ class Tensor:
     def logsigmoid_(self, /) -> Tensor:
         """logsigmoid_, element by element."""
 
-    def long(self) -> Tensor:
+    def logsumexp(self, dim: builtins.int | Sequence[builtins.int] | None, keepdim: builtins.bool = False) -> Tensor:
+        """log(sum(exp(input))) without overflow."""
+
+    def long(self, /) -> Tensor:
         """This tensor as int64."""
 
-    def lt(self, other: Tensor | Number) -> Tensor:
+    def lt(self, other: Tensor | _Number) -> Tensor:
         """lt, element by element."""
 
     @property
-    def mT(self) -> Tensor: ...
-    def masked_fill(self, mask: Tensor, value: Number) -> Tensor: ...
-    def masked_fill_(self, mask: Tensor, value: Tensor | Number) -> Tensor: ...
+    def mT(self) -> Tensor:
+        """The view with the last two dimensions exchanged."""
+
+    def masked_fill(self, mask: Tensor, value: _Number) -> Tensor: ...
+    def masked_fill_(self, mask: Tensor, value: Tensor | _Number) -> Tensor: ...
     def masked_scatter(self, mask: Tensor, source: Tensor) -> Tensor: ...
     def masked_scatter_(self, mask: Tensor, source: Tensor) -> Tensor: ...
     def masked_select(self, mask: Tensor) -> Tensor: ...
     def matmul(self, other: Tensor) -> Tensor: ...
-    def maximum(self, other: Tensor | Number) -> Tensor:
+    @overload
+    def max(self) -> Tensor:
+        """The largest element; with dim, (values, indices) along it; with another tensor, the larger of each pair."""
+
+    @overload
+    def max(self, dim: builtins.int, keepdim: builtins.bool = False) -> ValuesIndices: ...
+    @overload
+    def max(self, other: Tensor) -> Tensor: ...
+    def maximum(self, other: Tensor | _Number) -> Tensor:
         """maximum, element by element."""
 
-    def maximum_(self, other: Tensor | Number) -> Tensor:
+    def maximum_(self, other: Tensor | _Number) -> Tensor:
         """maximum_, element by element."""
 
-    def minimum(self, other: Tensor | Number) -> Tensor:
+    def mean(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: _dtype | type[Any] | str | None = None,
+    ) -> Tensor:
+        """The mean over some dimensions, or all."""
+
+    @overload
+    def min(self) -> Tensor:
+        """The smallest element; with dim, (values, indices) along it; with another tensor, the smaller of each pair."""
+
+    @overload
+    def min(self, dim: builtins.int, keepdim: builtins.bool = False) -> ValuesIndices: ...
+    @overload
+    def min(self, other: Tensor) -> Tensor: ...
+    def minimum(self, other: Tensor | _Number) -> Tensor:
         """minimum, element by element."""
 
-    def minimum_(self, other: Tensor | Number) -> Tensor:
+    def minimum_(self, other: Tensor | _Number) -> Tensor:
         """minimum_, element by element."""
 
     def mish(self, /) -> Tensor:
@@ -468,17 +707,42 @@ class Tensor:
         """mish_, element by element."""
 
     def mm(self, mat2: Tensor) -> Tensor: ...
-    def mul(self, other: Tensor | Number) -> Tensor:
+    def movedim(self, source: Any, destination: Any) -> Tensor: ...
+    def mul(self, other: Tensor | _Number) -> Tensor:
         """mul, element by element."""
 
-    def mul_(self, other: Tensor | Number) -> Tensor:
+    def mul_(self, other: Tensor | _Number) -> Tensor:
+        """mul_, element by element."""
+
+    def multinomial(
+        self, num_samples: builtins.int, replacement: builtins.bool = False, *, generator: Generator | None = None
+    ) -> Tensor: ...
+    def multiply(self, other: Tensor | _Number) -> Tensor:
+        """mul, element by element."""
+
+    def multiply_(self, other: Tensor | _Number) -> Tensor:
         """mul_, element by element."""
 
     def mv(self, vec: Tensor) -> Tensor: ...
+    def nansum(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: _dtype | type[Any] | str | None = None,
+    ) -> Tensor:
+        """The sum, NaNs taken as 0."""
+
     def narrow(self, dim: builtins.int, start: builtins.int, length: builtins.int) -> Tensor: ...
     @property
-    def ndim(self) -> builtins.int: ...
-    def ne(self, other: Tensor | Number) -> Tensor:
+    def nbytes(self) -> builtins.int:
+        """Bytes of all elements."""
+
+    @property
+    def ndim(self) -> builtins.int:
+        """Number of dimensions."""
+
+    def ne(self, other: Tensor | _Number) -> Tensor:
         """ne, element by element."""
 
     def neg(self, /) -> Tensor:
@@ -487,26 +751,32 @@ class Tensor:
     def neg_(self, /) -> Tensor:
         """neg_, element by element."""
 
+    def negative(self, /) -> Tensor:
+        """neg, element by element."""
+
+    def negative_(self, /) -> Tensor:
+        """neg_, element by element."""
+
     def new_empty(
         self,
         *size: builtins.int | Sequence[builtins.int],
-        dtype: _dtype | type | str | None = None,
+        dtype: _dtype | type[Any] | str | None = None,
         device: _device | str | None = None,
         requires_grad: builtins.bool = False,
     ) -> Tensor: ...
     def new_full(
         self,
         size: builtins.int | Sequence[builtins.int],
-        fill_value: Number,
+        fill_value: _Number,
         *,
-        dtype: _dtype | type | str | None = None,
+        dtype: _dtype | type[Any] | str | None = None,
         device: _device | str | None = None,
         requires_grad: builtins.bool = False,
     ) -> Tensor: ...
     def new_ones(
         self,
         *size: builtins.int | Sequence[builtins.int],
-        dtype: _dtype | type | str | None = None,
+        dtype: _dtype | type[Any] | str | None = None,
         device: _device | str | None = None,
         requires_grad: builtins.bool = False,
     ) -> Tensor: ...
@@ -514,30 +784,63 @@ class Tensor:
         self,
         data: Any,
         *,
-        dtype: _dtype | type | str | None = None,
+        dtype: _dtype | type[Any] | str | None = None,
         device: _device | str | None = None,
         requires_grad: builtins.bool = False,
     ) -> Tensor: ...
     def new_zeros(
         self,
         *size: builtins.int | Sequence[builtins.int],
-        dtype: _dtype | type | str | None = None,
+        dtype: _dtype | type[Any] | str | None = None,
         device: _device | str | None = None,
         requires_grad: builtins.bool = False,
     ) -> Tensor: ...
     def nonzero(self, *, as_tuple: builtins.bool = False) -> Any: ...
+    def norm(
+        self,
+        p: Any = "fro",
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: _dtype | type[Any] | str | None = None,
+    ) -> Tensor:
+        """The vector norm of order p: any number, inf and -inf too."""
+
+    def normal_(
+        self, mean: builtins.float = 0.0, std: builtins.float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor: ...
+    def not_equal(self, other: Tensor | _Number) -> Tensor:
+        """ne, element by element."""
+
     def numel(self) -> builtins.int: ...
-    def numpy(self, *, force: builtins.bool = False) -> np.ndarray:
-        """The tensor as a NumPy array that shares its memory. With force=True, whatever it takes: detach, move, convert."""
+    def numpy(self, *, force: builtins.bool = False) -> np.ndarray[Any, Any]:
+        """This tensor as a NumPy array that shares its memory; force=True detaches, moves and converts it first."""
 
     def outer(self, vec2: Tensor) -> Tensor: ...
     def permute(self, *args: Any) -> Tensor: ...
-    def pow(self, other: Tensor | Number) -> Tensor:
+    def pow(self, other: Tensor | _Number) -> Tensor:
         """pow, element by element."""
 
-    def pow_(self, other: Tensor | Number) -> Tensor:
+    def pow_(self, other: Tensor | _Number) -> Tensor:
         """pow_, element by element."""
 
+    def prod(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: _dtype | type[Any] | str | None = None,
+    ) -> Tensor:
+        """The product over one dimension, or all."""
+
+    @overload
+    def random_(self, *, generator: Generator | None = None) -> Tensor: ...
+    @overload
+    def random_(self, to: builtins.int, *, generator: Generator | None = None) -> Tensor: ...
+    @overload
+    def random_(
+        self, from_: builtins.int, to: builtins.int | None, *, generator: Generator | None = None
+    ) -> Tensor: ...
     def reciprocal(self, /) -> Tensor:
         """reciprocal, element by element."""
 
@@ -557,19 +860,21 @@ class Tensor:
     def relu_(self, /) -> Tensor:
         """relu_, element by element."""
 
-    def remainder(self, other: Tensor | Number) -> Tensor:
+    def remainder(self, other: Tensor | _Number) -> Tensor:
         """remainder, element by element."""
 
-    def remainder_(self, other: Tensor | Number) -> Tensor:
+    def remainder_(self, other: Tensor | _Number) -> Tensor:
         """remainder_, element by element."""
 
-    def repeat_interleave(self, repeats: Tensor | Number, dim: builtins.int | None = None) -> Tensor: ...
+    def repeat(self, *args: Any) -> Tensor: ...
+    def repeat_interleave(self, repeats: Tensor | _Number, dim: builtins.int | None = None) -> Tensor: ...
     requires_grad: builtins.bool
 
     def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor: ...
     def reshape(self, *args: Any) -> Tensor: ...
     def reshape_as(self, other: Tensor) -> Tensor: ...
     def retain_grad(self) -> None: ...
+    def roll(self, shifts: Any, dims: Any = None) -> Tensor: ...
     def round(self, /) -> Tensor:
         """round, element by element."""
 
@@ -584,19 +889,19 @@ class Tensor:
 
     @overload
     def scatter(
-        self, dim: builtins.int, index: Tensor, src: Tensor | Number, *, reduce: str | None = None
+        self, dim: builtins.int, index: Tensor, src: Tensor | _Number, *, reduce: str | None = None
     ) -> Tensor: ...
     @overload
     def scatter(
-        self, dim: builtins.int, index: Tensor, value: Tensor | Number, *, reduce: str | None = None
+        self, dim: builtins.int, index: Tensor, value: Tensor | _Number, *, reduce: str | None = None
     ) -> Tensor: ...
     @overload
     def scatter_(
-        self, dim: builtins.int, index: Tensor, src: Tensor | Number, *, reduce: str | None = None
+        self, dim: builtins.int, index: Tensor, src: Tensor | _Number, *, reduce: str | None = None
     ) -> Tensor: ...
     @overload
     def scatter_(
-        self, dim: builtins.int, index: Tensor, value: Tensor | Number, *, reduce: str | None = None
+        self, dim: builtins.int, index: Tensor, value: Tensor | _Number, *, reduce: str | None = None
     ) -> Tensor: ...
     def scatter_add(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
     def scatter_add_(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
@@ -608,7 +913,9 @@ class Tensor:
         """selu_, element by element."""
 
     @property
-    def shape(self) -> tuple[builtins.int, ...]: ...
+    def shape(self) -> tuple[builtins.int, ...]:
+        """Sizes, outermost first."""
+
     def sigmoid(self, /) -> Tensor:
         """sigmoid, element by element."""
 
@@ -646,6 +953,9 @@ class Tensor:
     def size(self) -> Sequence[builtins.int]: ...
     @overload
     def size(self, dim: builtins.int) -> builtins.int: ...
+    def softmax(self, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+        """exp(input) over its sum along dim."""
+
     def softplus(self, /, beta: builtins.float = 1.0, threshold: builtins.float = 20.0) -> Tensor:
         """softplus, element by element."""
 
@@ -664,6 +974,7 @@ class Tensor:
     def softsign_(self, /) -> Tensor:
         """softsign_, element by element."""
 
+    def split(self, split_size: builtins.int | Sequence[builtins.int], dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
     def sqrt(self, /) -> Tensor:
         """sqrt, element by element."""
 
@@ -677,16 +988,51 @@ class Tensor:
         """square_, element by element."""
 
     def squeeze(self, dim: builtins.int | None = None) -> Tensor: ...
+    def std(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        unbiased: builtins.bool | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        correction: _Number | None = None,
+    ) -> Tensor:
+        """The standard deviation; see var."""
+
+    def std_mean(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        unbiased: builtins.bool | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        correction: _Number | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Standard deviation and mean."""
+
     def storage_offset(self) -> builtins.int: ...
     @overload
     def stride(self) -> Sequence[builtins.int]: ...
     @overload
     def stride(self, dim: builtins.int) -> builtins.int: ...
-    def sub(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    def sub(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
         """sub, element by element."""
 
-    def sub_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    def sub_(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
         """sub_, element by element."""
+
+    def subtract(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
+        """sub, element by element."""
+
+    def subtract_(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
+        """sub_, element by element."""
+
+    def sum(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        dtype: _dtype | type[Any] | str | None = None,
+    ) -> Tensor:
+        """The sum over some dimensions, or all."""
 
     def swapaxes(self, axis0: builtins.int, axis1: builtins.int) -> Tensor: ...
     def t(self) -> Tensor: ...
@@ -710,17 +1056,21 @@ class Tensor:
     def tanhshrink_(self, /) -> Tensor:
         """tanhshrink_, element by element."""
 
+    def tensor_split(
+        self, indices_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0
+    ) -> tuple[Tensor, ...]: ...
     def threshold(self, /, threshold: Any, value: Any) -> Tensor:
         """threshold, element by element."""
 
     def threshold_(self, /, threshold: Any, value: Any) -> Tensor:
         """threshold_, element by element."""
 
+    def tile(self, *args: Any) -> Tensor: ...
     def to(
         self,
         *args: Any,
-        dtype: _dtype | None = None,
-        device: Any = None,
+        dtype: _dtype | type[Any] | str | None = None,
+        device: _device | str | None = None,
         non_blocking: builtins.bool = False,
         copy: builtins.bool = False,
     ) -> Tensor:
@@ -730,18 +1080,60 @@ class Tensor:
         """Nested lists of Python numbers."""
 
     def transpose(self, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...
+    def tril(self, diagonal: builtins.int = 0) -> Tensor: ...
+    def triu(self, diagonal: builtins.int = 0) -> Tensor: ...
+    def true_divide(self, other: Tensor | _Number) -> Tensor:
+        """div, element by element."""
+
+    def true_divide_(self, other: Tensor | _Number) -> Tensor:
+        """div_, element by element."""
+
     def trunc(self, /) -> Tensor:
         """trunc, element by element."""
 
     def trunc_(self, /) -> Tensor:
         """trunc_, element by element."""
 
+    def trunc_normal_(
+        self,
+        mean: builtins.float = 0.0,
+        std: builtins.float = 1.0,
+        a: builtins.float = -2.0,
+        b: builtins.float = 2.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor: ...
+    def type_as(self, other: Tensor) -> Tensor: ...
+    def unbind(self, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
     def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor: ...
+    def uniform_(
+        self, from_: builtins.float = 0.0, to: builtins.float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor: ...
     def unsqueeze(self, dim: builtins.int) -> Tensor: ...
+    def var(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        unbiased: builtins.bool | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        correction: _Number | None = None,
+    ) -> Tensor:
+        """The variance: squared distances from the mean over (count - correction), by default 1."""
+
+    def var_mean(
+        self,
+        dim: builtins.int | Sequence[builtins.int] | None = None,
+        unbiased: builtins.bool | None = None,
+        keepdim: builtins.bool = False,
+        *,
+        correction: _Number | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Variance and mean."""
+
     def vdot(self, other: Tensor) -> Tensor: ...
     def view(self, *args: Any) -> Tensor: ...
     def view_as(self, other: Tensor) -> Tensor: ...
-    def where(self, condition: Tensor, other: Tensor | Number) -> Tensor: ...
+    def where(self, condition: Tensor, other: Tensor | _Number) -> Tensor: ...
     def zero_(self) -> Tensor: ...
     def __buffer__(self, flags: builtins.int, /) -> memoryview: ...
 
@@ -763,7 +1155,7 @@ class device:
 
     def __eq__(self, arg0: Any) -> builtins.bool: ...
     def __init__(self, name: Any) -> None: ...
-    def __reduce__(self) -> tuple[type, tuple[str]]: ...
+    def __reduce__(self) -> tuple[type[Any], tuple[str]]: ...
     @property
     def index(self) -> builtins.int: ...
     @property
@@ -781,37 +1173,75 @@ class dtype:
     def name(self) -> str: ...
 
 def _backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain_graph: builtins.bool) -> None: ...
+def _dropout_shared(
+    input: Tensor,
+    p: builtins.float,
+    train: builtins.bool,
+    mask_shape: Sequence[builtins.int],
+    generator: Generator | None = None,
+) -> Tensor: ...
+def _from_bytes(buffer: Any, shape: Sequence[builtins.int], dtype: _dtype) -> Tensor: ...
 def _gradients(
     outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], inputs: Sequence[Tensor], retain_graph: builtins.bool
 ) -> list[Tensor]: ...
 def _measure_peak(seconds: builtins.float) -> tuple[builtins.float, builtins.float]: ...
 def _memory_stats() -> dict[Any, Any]: ...
+def _normal(mean: Tensor | _Number, std: Tensor | _Number, generator: Generator | None = None) -> Tensor: ...
+def _randperm(n: builtins.int, dtype: _dtype, device: _device | str, generator: Generator | None = None) -> Tensor: ...
+def _record_function(function: Any, ctx: Any, args: tuple[Any, ...], result: Any) -> Any: ...
 def _release_cached_memory() -> None: ...
 def _reset_peak_memory() -> None: ...
 def _set_grad_enabled(mode: builtins.bool) -> None: ...
 def _supported_targets() -> list[str]: ...
 def _target() -> str: ...
-def _wrap_as(arg0: type, arg1: Tensor) -> Any: ...
+def _view_bytes(buffer: Any, dtype: _dtype) -> Tensor: ...
+def _wrap_as(arg0: type[Any], arg1: Tensor) -> Any: ...
 def abs(input: Tensor, /) -> Tensor:
     """abs, element by element."""
 
 def acos(input: Tensor, /) -> Tensor:
     """acos, element by element."""
 
-def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+def add(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
     """add, element by element."""
 
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor: ...
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+def all(
+    input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False
+) -> Tensor:
+    """Is no element zero?"""
+
+def amax(
+    input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False
+) -> Tensor:
+    """The largest elements; those that tie share the gradient."""
+
+def amin(
+    input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False
+) -> Tensor:
+    """The smallest elements; those that tie share the gradient."""
+
+def any(
+    input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False
+) -> Tensor:
+    """Is any element not zero?"""
+
 def arange(
     start: Any,
     end: Any = None,
     step: builtins.int = 1,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = "cpu",
     requires_grad: builtins.bool = False,
 ) -> Tensor:
     """start, start + step, … up to but without end; arange(end) starts at 0."""
+
+def argmax(input: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
+    """Where the largest element stands first."""
+
+def argmin(input: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
+    """Where the smallest element stands first."""
 
 def argwhere(input: Tensor) -> Tensor: ...
 def as_strided(
@@ -820,7 +1250,9 @@ def as_strided(
     stride: Sequence[builtins.int],
     storage_offset: builtins.int | None = None,
 ) -> Tensor: ...
-def as_tensor(data: Any, *, dtype: _dtype | type | str | None = None, device: _device | str | None = None) -> Tensor:
+def as_tensor(
+    data: Any, *, dtype: _dtype | type[Any] | str | None = None, device: _device | str | None = None
+) -> Tensor:
     """Like tensor, but shares the memory of arrays and tensors where it can."""
 
 def asin(input: Tensor, /) -> Tensor:
@@ -829,58 +1261,84 @@ def asin(input: Tensor, /) -> Tensor:
 def atan(input: Tensor, /) -> Tensor:
     """atan, element by element."""
 
-def atan2(input: Tensor, other: Tensor | Number) -> Tensor:
+def atan2(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """atan2, element by element."""
 
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor: ...
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor: ...
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: builtins.int = 0) -> Tensor: ...
-def bitwise_and(input: Tensor, other: Tensor | Number) -> Tensor:
+def bitwise_and(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """bitwise_and, element by element."""
 
-def bitwise_left_shift(input: Tensor, other: Tensor | Number) -> Tensor:
+def bitwise_left_shift(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """bitwise_left_shift, element by element."""
 
 def bitwise_not(input: Tensor, /) -> Tensor:
     """bitwise_not, element by element."""
 
-def bitwise_or(input: Tensor, other: Tensor | Number) -> Tensor:
+def bitwise_or(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """bitwise_or, element by element."""
 
-def bitwise_right_shift(input: Tensor, other: Tensor | Number) -> Tensor:
+def bitwise_right_shift(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """bitwise_right_shift, element by element."""
 
-def bitwise_xor(input: Tensor, other: Tensor | Number) -> Tensor:
+def bitwise_xor(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """bitwise_xor, element by element."""
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor: ...
 def broadcast_to(input: Tensor, size: Sequence[builtins.int]) -> Tensor: ...
+def cat(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
 def ceil(input: Tensor, /) -> Tensor:
     """ceil, element by element."""
 
-def celu(input: Tensor, /, alpha: Number = 1.0) -> Tensor:
+def celu(input: Tensor, /, alpha: _Number = 1.0) -> Tensor:
     """celu, element by element."""
 
-def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None) -> Tensor: ...
+def chunk(input: Tensor, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
+def clamp(input: Tensor, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None) -> Tensor: ...
 def clone(input: Tensor) -> Tensor: ...
+def concat(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
+def concatenate(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
 def cos(input: Tensor, /) -> Tensor:
     """cos, element by element."""
 
 def cosh(input: Tensor, /) -> Tensor:
     """cosh, element by element."""
 
+def count_nonzero(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None) -> Tensor:
+    """How many elements are not zero."""
+
+def cumprod(input: Tensor, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+    """Running products along dim."""
+
+def cumsum(input: Tensor, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+    """Running sums along dim."""
+
+def diag(input: Tensor, diagonal: builtins.int = 0) -> Tensor: ...
+def diag_embed(input: Tensor, offset: builtins.int = 0, dim1: builtins.int = -2, dim2: builtins.int = -1) -> Tensor: ...
 def diagonal(input: Tensor, offset: builtins.int = 0, dim1: builtins.int = 0, dim2: builtins.int = 1) -> Tensor: ...
-def div(input: Tensor, other: Tensor | Number) -> Tensor:
+def div(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """div, element by element."""
 
 def dot(input: Tensor, other: Tensor) -> Tensor: ...
+def dropout(
+    input: Tensor, p: builtins.float = 0.5, train: builtins.bool = True, *, generator: Generator | None = None
+) -> Tensor:
+    """Zeroes each element with probability p and scales the others by 1 / (1 - p)."""
+
+def dropout_(
+    input: Tensor, p: builtins.float = 0.5, train: builtins.bool = True, *, generator: Generator | None = None
+) -> Tensor:
+    """dropout in place."""
+
 def einsum(equation: str, *args: Any) -> Tensor: ...
-def elu(input: Tensor, /, alpha: Number = 1.0) -> Tensor:
+def elu(input: Tensor, /, alpha: _Number = 1.0) -> Tensor:
     """elu, element by element."""
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: builtins.int | None = None) -> Tensor: ...
 def empty(
     *size: builtins.int | Sequence[builtins.int],
-    dtype: _dtype | type | str | None = ...,
+    dtype: _dtype | type[Any] | str | None = ...,
     device: _device | str | None = "cpu",
     requires_grad: builtins.bool = False,
 ) -> Tensor:
@@ -889,11 +1347,11 @@ def empty(
 def empty_like(
     input: Tensor,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...
-def eq(input: Tensor, other: Tensor | Number) -> Tensor:
+def eq(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """eq, element by element."""
 
 def erf(input: Tensor, /) -> Tensor:
@@ -912,23 +1370,27 @@ def expm1(input: Tensor, /) -> Tensor:
     """expm1, element by element."""
 
 def flatten(input: Tensor, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor: ...
+def flip(input: Tensor, dims: Any) -> Tensor: ...
 def floor(input: Tensor, /) -> Tensor:
     """floor, element by element."""
 
-def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
+def floor_divide(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """floor_divide, element by element."""
 
-def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
+def fmod(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """fmod, element by element."""
+
+def from_dlpack(ext_tensor: Any, *, device: _device | str | None = None, copy: builtins.bool | None = None) -> Tensor:
+    """A tensor that shares the memory of any object with __dlpack__."""
 
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor that shares the memory of a NumPy array or any other buffer."""
 
 def full(
     size: builtins.int | Sequence[builtins.int],
-    fill_value: Number,
+    fill_value: _Number,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = "cpu",
     requires_grad: builtins.bool = False,
 ) -> Tensor:
@@ -936,14 +1398,14 @@ def full(
 
 def full_like(
     input: Tensor,
-    fill_value: Number,
+    fill_value: _Number,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...
 def gather(input: Tensor, dim: builtins.int, index: Tensor) -> Tensor: ...
-def ge(input: Tensor, other: Tensor | Number) -> Tensor:
+def ge(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """ge, element by element."""
 
 def gelu(input: Tensor, /) -> Tensor:
@@ -953,7 +1415,7 @@ def gelu_tanh(input: Tensor, /) -> Tensor:
     """gelu_tanh, element by element."""
 
 def get_num_threads() -> builtins.int: ...
-def gt(input: Tensor, other: Tensor | Number) -> Tensor:
+def gt(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """gt, element by element."""
 
 def hardshrink(input: Tensor, /, lambd: builtins.float = 0.5) -> Tensor:
@@ -968,12 +1430,13 @@ def hardswish(input: Tensor, /) -> Tensor:
 def hardtanh(input: Tensor, /, min_val: Any = -1.0, max_val: builtins.float = 1.0) -> Tensor:
     """hardtanh, element by element."""
 
-def hypot(input: Tensor, other: Tensor | Number) -> Tensor:
+def hstack(tensors: Sequence[Tensor]) -> Tensor: ...
+def hypot(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """hypot, element by element."""
 
-def index_add(input: Tensor, dim: builtins.int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor: ...
+def index_add(input: Tensor, dim: builtins.int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor: ...
 def index_copy(input: Tensor, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor: ...
-def index_fill(input: Tensor, dim: builtins.int, index: Tensor, value: Tensor | Number) -> Tensor: ...
+def index_fill(input: Tensor, dim: builtins.int, index: Tensor, value: Tensor | _Number) -> Tensor: ...
 def index_select(input: Tensor, dim: builtins.int, index: Tensor) -> Tensor: ...
 def is_grad_enabled() -> builtins.bool: ...
 def isfinite(input: Tensor, /) -> Tensor:
@@ -985,7 +1448,7 @@ def isinf(input: Tensor, /) -> Tensor:
 def isnan(input: Tensor, /) -> Tensor:
     """isnan, element by element."""
 
-def le(input: Tensor, other: Tensor | Number) -> Tensor:
+def le(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """le, element by element."""
 
 def leaky_relu(input: Tensor, /, negative_slope: builtins.float = 0.01) -> Tensor:
@@ -1004,68 +1467,135 @@ def log1p(input: Tensor, /) -> Tensor:
 def log2(input: Tensor, /) -> Tensor:
     """log2, element by element."""
 
-def logical_and(input: Tensor, other: Tensor | Number) -> Tensor:
+def log_softmax(input: Tensor, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+    """The logarithm of softmax, without loss."""
+
+def logical_and(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """logical_and, element by element."""
 
 def logical_not(input: Tensor, /) -> Tensor:
     """logical_not, element by element."""
 
-def logical_or(input: Tensor, other: Tensor | Number) -> Tensor:
+def logical_or(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """logical_or, element by element."""
 
-def logical_xor(input: Tensor, other: Tensor | Number) -> Tensor:
+def logical_xor(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """logical_xor, element by element."""
 
 def logsigmoid(input: Tensor, /) -> Tensor:
     """logsigmoid, element by element."""
 
-def lt(input: Tensor, other: Tensor | Number) -> Tensor:
+def logsumexp(
+    input: Tensor, dim: builtins.int | Sequence[builtins.int] | None, keepdim: builtins.bool = False
+) -> Tensor:
+    """log(sum(exp(input))) without overflow."""
+
+def lt(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """lt, element by element."""
 
-def masked_fill(input: Tensor, mask: Tensor, value: Number) -> Tensor: ...
+def masked_fill(input: Tensor, mask: Tensor, value: _Number) -> Tensor: ...
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor: ...
 def masked_select(input: Tensor, mask: Tensor) -> Tensor: ...
 def matmul(input: Tensor, other: Tensor) -> Tensor: ...
-def maximum(input: Tensor, other: Tensor | Number) -> Tensor:
+@overload
+def max(input: Tensor) -> Tensor:
+    """The largest element; with dim, (values, indices) along it; with another tensor, the larger of each pair."""
+
+@overload
+def max(input: Tensor, dim: builtins.int, keepdim: builtins.bool = False) -> ValuesIndices: ...
+@overload
+def max(input: Tensor | _Number, other: Tensor) -> Tensor: ...
+def maximum(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """maximum, element by element."""
 
-def minimum(input: Tensor, other: Tensor | Number) -> Tensor:
+def mean(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    dtype: _dtype | type[Any] | str | None = None,
+) -> Tensor:
+    """The mean over some dimensions, or all."""
+
+def meshgrid(*args: Any, indexing: str = "ij") -> tuple[Tensor, ...]: ...
+@overload
+def min(input: Tensor) -> Tensor:
+    """The smallest element; with dim, (values, indices) along it; with another tensor, the smaller of each pair."""
+
+@overload
+def min(input: Tensor, dim: builtins.int, keepdim: builtins.bool = False) -> ValuesIndices: ...
+@overload
+def min(input: Tensor | _Number, other: Tensor) -> Tensor: ...
+def minimum(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """minimum, element by element."""
 
 def mish(input: Tensor, /) -> Tensor:
     """mish, element by element."""
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor: ...
-def mul(input: Tensor, other: Tensor | Number) -> Tensor:
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor: ...
+def mul(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """mul, element by element."""
 
+def multinomial(
+    input: Tensor, num_samples: builtins.int, replacement: builtins.bool = False, *, generator: Generator | None = None
+) -> Tensor: ...
 def mv(input: Tensor, vec: Tensor) -> Tensor: ...
+def nansum(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    dtype: _dtype | type[Any] | str | None = None,
+) -> Tensor:
+    """The sum, NaNs taken as 0."""
+
 def narrow(input: Tensor, dim: builtins.int, start: builtins.int, length: builtins.int) -> Tensor: ...
-def ne(input: Tensor, other: Tensor | Number) -> Tensor:
+def ne(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """ne, element by element."""
 
 def neg(input: Tensor, /) -> Tensor:
     """neg, element by element."""
 
 def nonzero(input: Tensor, *, as_tuple: builtins.bool = False) -> Any: ...
+def norm(
+    input: Tensor,
+    p: Any = "fro",
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    dtype: _dtype | type[Any] | str | None = None,
+) -> Tensor:
+    """The vector norm of order p: any number, inf and -inf too."""
+
 def one_hot(input: Tensor, num_classes: builtins.int = -1) -> Tensor: ...
 def ones(
     *size: builtins.int | Sequence[builtins.int],
-    dtype: _dtype | type | str | None = ...,
+    dtype: _dtype | type[Any] | str | None = ...,
     device: _device | str | None = "cpu",
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...
 def ones_like(
     input: Tensor,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...
 def outer(input: Tensor, vec2: Tensor) -> Tensor: ...
+def pad(input: Tensor, pad: Sequence[builtins.int], mode: str = "constant", value: _Number | None = None) -> Tensor: ...
 def permute(input: Tensor, dims: Sequence[builtins.int]) -> Tensor: ...
-def pow(input: Tensor, other: Tensor | Number) -> Tensor:
+def pow(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """pow, element by element."""
+
+def prod(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    dtype: _dtype | type[Any] | str | None = None,
+) -> Tensor:
+    """The product over one dimension, or all."""
 
 def promote_types(type1: _dtype, type2: _dtype) -> _dtype: ...
 def reciprocal(input: Tensor, /) -> Tensor:
@@ -1077,12 +1607,13 @@ def relu(input: Tensor, /) -> Tensor:
 def relu6(input: Tensor, /) -> Tensor:
     """relu6, element by element."""
 
-def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
+def remainder(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """remainder, element by element."""
 
-def repeat_interleave(input: Tensor, repeats: Tensor | Number, dim: builtins.int | None = None) -> Tensor: ...
+def repeat_interleave(input: Tensor, repeats: Tensor | _Number, dim: builtins.int | None = None) -> Tensor: ...
 def reshape(input: Tensor, shape: Sequence[builtins.int]) -> Tensor: ...
-def result_type(arg0: Tensor | Number, arg1: Tensor | Number) -> _dtype: ...
+def result_type(arg0: Tensor | _Number, arg1: Tensor | _Number) -> _dtype: ...
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor: ...
 def round(input: Tensor, /) -> Tensor:
     """round, element by element."""
 
@@ -1091,11 +1622,11 @@ def rsqrt(input: Tensor, /) -> Tensor:
 
 @overload
 def scatter(
-    input: Tensor, dim: builtins.int, index: Tensor, src: Tensor | Number, *, reduce: str | None = None
+    input: Tensor, dim: builtins.int, index: Tensor, src: Tensor | _Number, *, reduce: str | None = None
 ) -> Tensor: ...
 @overload
 def scatter(
-    input: Tensor, dim: builtins.int, index: Tensor, value: Tensor | Number, *, reduce: str | None = None
+    input: Tensor, dim: builtins.int, index: Tensor, value: Tensor | _Number, *, reduce: str | None = None
 ) -> Tensor: ...
 def scatter_add(input: Tensor, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
 def select(input: Tensor, dim: builtins.int, index: builtins.int) -> Tensor: ...
@@ -1121,6 +1652,9 @@ def sin(input: Tensor, /) -> Tensor:
 def sinh(input: Tensor, /) -> Tensor:
     """sinh, element by element."""
 
+def softmax(input: Tensor, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
+    """exp(input) over its sum along dim."""
+
 def softplus(input: Tensor, /, beta: builtins.float = 1.0, threshold: builtins.float = 20.0) -> Tensor:
     """softplus, element by element."""
 
@@ -1130,6 +1664,9 @@ def softshrink(input: Tensor, /, lambd: builtins.float = 0.5) -> Tensor:
 def softsign(input: Tensor, /) -> Tensor:
     """softsign, element by element."""
 
+def split(
+    tensor: Tensor, split_size_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0
+) -> tuple[Tensor, ...]: ...
 def sqrt(input: Tensor, /) -> Tensor:
     """sqrt, element by element."""
 
@@ -1137,8 +1674,38 @@ def square(input: Tensor, /) -> Tensor:
     """square, element by element."""
 
 def squeeze(input: Tensor, dim: builtins.int | None = None) -> Tensor: ...
-def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
+def std(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    unbiased: builtins.bool | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    correction: _Number | None = None,
+) -> Tensor:
+    """The standard deviation; see var."""
+
+def std_mean(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    unbiased: builtins.bool | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    correction: _Number | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean."""
+
+def sub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
     """sub, element by element."""
+
+def sum(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    dtype: _dtype | type[Any] | str | None = None,
+) -> Tensor:
+    """The sum over some dimensions, or all."""
 
 def swapaxes(input: Tensor, axis0: builtins.int, axis1: builtins.int) -> Tensor: ...
 def t(input: Tensor) -> Tensor: ...
@@ -1156,32 +1723,60 @@ def tanhshrink(input: Tensor, /) -> Tensor:
 def tensor(
     data: Any,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = "cpu",
     requires_grad: builtins.bool = False,
 ) -> Tensor:
     """A copy of numbers, nested sequences, arrays or tensors."""
 
+def tensor_split(
+    input: Tensor, indices_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0
+) -> tuple[Tensor, ...]: ...
 def threshold(input: Tensor, /, threshold: Any, value: Any) -> Tensor:
     """threshold, element by element."""
 
+def tile(input: Tensor, dims: Sequence[builtins.int]) -> Tensor: ...
 def transpose(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...
+def tril(input: Tensor, diagonal: builtins.int = 0) -> Tensor: ...
+def triu(input: Tensor, diagonal: builtins.int = 0) -> Tensor: ...
 def trunc(input: Tensor, /) -> Tensor:
     """trunc, element by element."""
 
+def unbind(input: Tensor, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
 def unsqueeze(input: Tensor, dim: builtins.int) -> Tensor: ...
+def var(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    unbiased: builtins.bool | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    correction: _Number | None = None,
+) -> Tensor:
+    """The variance: squared distances from the mean over (count - correction), by default 1."""
+
+def var_mean(
+    input: Tensor,
+    dim: builtins.int | Sequence[builtins.int] | None = None,
+    unbiased: builtins.bool | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    correction: _Number | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Variance and mean."""
+
 def vdot(input: Tensor, other: Tensor) -> Tensor: ...
-def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor: ...
+def vstack(tensors: Sequence[Tensor]) -> Tensor: ...
+def where(condition: Tensor, input: Tensor | _Number, other: Tensor | _Number) -> Tensor: ...
 def zeros(
     *size: builtins.int | Sequence[builtins.int],
-    dtype: _dtype | type | str | None = ...,
+    dtype: _dtype | type[Any] | str | None = ...,
     device: _device | str | None = "cpu",
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...
 def zeros_like(
     input: Tensor,
     *,
-    dtype: _dtype | type | str | None = None,
+    dtype: _dtype | type[Any] | str | None = None,
     device: _device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...

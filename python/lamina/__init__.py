@@ -3,7 +3,7 @@
 from lamina import autograd as autograd
 from lamina import nn as nn
 from lamina._C import *  # noqa: F403
-from lamina._C import _version as __version__  # noqa: F401
+from lamina._C import _version
 from lamina._creation import *  # noqa: F403
 from lamina._operations import *  # noqa: F403
 from lamina._print import *  # noqa: F403
@@ -12,3 +12,5 @@ from lamina._tensor import *  # noqa: F403
 from lamina._types import *  # noqa: F403
 from lamina.autograd.grad_mode import *  # noqa: F403
 from lamina.random import *  # noqa: F403
+
+__version__ = _version

@@ -56,6 +56,7 @@ def train(parameters: Parameters, x: lamina.Tensor, y: lamina.Tensor) -> None:
         with lamina.no_grad():
             for p, v in zip(parameters, velocity, strict=True):
                 v *= 0.95
+                assert p.grad is not None
                 v += p.grad
                 p -= 0.1 * v
                 p.grad = None

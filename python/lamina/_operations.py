@@ -117,6 +117,7 @@ def _in_place(function: Any) -> Any:
         # A clone, for what backward needs of the input must outlive its being overwritten.
         return self.copy_(function(self.clone(), *args, **kwargs))
 
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # whose signature it has
     method.__name__ = f"{function.__name__}_"
     method.__doc__ = f"{function.__name__}, written into this tensor."
     return method
@@ -135,7 +136,9 @@ for _alias, _name in {
 for _function in (div, addcmul, addcdiv, lerp, clamp_min, clamp_max):
     setattr(Tensor, _function.__name__, _function)
     setattr(Tensor, f"{_function.__name__}_", _in_place(_function))
-for _function in (isclose, allclose, equal):
-    setattr(Tensor, _function.__name__, _function)
-Tensor.divide, Tensor.divide_ = Tensor.div, Tensor.div_
-Tensor.clamp_ = Tensor.clip_ = _in_place(_C.clamp)
+for _name in ("isclose", "allclose", "equal"):
+    setattr(Tensor, _name, globals()[_name])
+for _alias in ("clamp_", "clip_"):
+    setattr(Tensor, _alias, _in_place(_C.clamp))
+for _alias in ("div", "div_"):
+    setattr(Tensor, _alias.replace("div", "divide"), vars(Tensor)[_alias])

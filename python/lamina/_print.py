@@ -108,7 +108,7 @@ def _edges(t: Tensor, edge: int) -> list[Any]:
     cut = n > 2 * edge + 1  # a single element takes no more room than the dots that would stand for it
     if t.ndim == 1:
         if not cut:
-            return t.tolist()  # type: ignore[no-any-return]
+            return t.tolist()
         return [*t.narrow(0, 0, edge).tolist(), _GAP, *t.narrow(0, n - edge, edge).tolist()]
     shown: list[Any] = [*range(edge), _GAP, *range(n - edge, n)] if cut else list(range(n))
     return [_GAP if i is _GAP else _edges(t.select(0, i), edge) for i in shown]

@@ -124,7 +124,7 @@ def __copy__(self: Tensor) -> Tensor:
 
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if id(self) in memo:
-        return memo[id(self)]  # type: ignore[no-any-return]
+        return memo[id(self)]
     _refuse_recorded(self, "deepcopy")
     memo[id(self)] = copied = _like(self, self.detach().clone())
     if self.grad is not None:

@@ -191,6 +191,8 @@ def normal(
 ) -> Tensor:
     """Normal numbers: `size` of them from one mean and deviation, or one for each element of a tensor of either."""
     if size is not None:
+        if isinstance(mean, Tensor) or isinstance(std, Tensor):
+            raise TypeError("normal: with a size, mean and std must be numbers")
         return _empty((size,), dtype, device).normal_(mean, std, generator=generator)
     if not (isinstance(mean, Tensor) or isinstance(std, Tensor)):
         raise TypeError("normal: give a size, or mean or std as a Tensor")

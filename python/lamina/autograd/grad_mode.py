@@ -74,11 +74,11 @@ class _GradMode:
 class no_grad(_GradMode):
     """Operations inside are not recorded."""
 
-    def __new__(cls, function: Any = None) -> Any:
+    def __new__(cls, function: Any = None) -> no_grad:
         self = super().__new__(cls)
         if function is None:
             return self
-        self.__init__()  # @no_grad without parentheses
+        _GradMode.__init__(self)  # @no_grad without parentheses
         return self(function)
 
 
