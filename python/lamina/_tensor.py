@@ -128,7 +128,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     _refuse_recorded(self, "deepcopy")
     memo[id(self)] = copied = _like(self, self.detach().clone())
     if self.grad is not None:
-        copied.grad = __deepcopy__(self.grad, memo)
+        copied.grad = self.grad.detach().clone()  # not by way of memo: the object is made anew each time it is asked for
     return copied
 
 

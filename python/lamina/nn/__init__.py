@@ -1,3 +1,10 @@
-"""Neural networks."""
+"""Neural networks: modules with PyTorch's names, defaults and state_dict keys."""
 
 from lamina.nn import functional as functional
+from lamina.nn import init as init
+from lamina.nn.activation import *  # noqa: F403
+from lamina.nn.container import *  # noqa: F403
+from lamina.nn.linear import *  # noqa: F403
+from lamina.nn.loss import *  # noqa: F403
+from lamina.nn.module import *  # noqa: F403
+from lamina.nn.parameter import *  # noqa: F403

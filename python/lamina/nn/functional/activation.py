@@ -1,31 +1,36 @@
-"""Activations and the other functions that layers are made of."""
+"""Activations."""
 
 from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
-    "celu", "dropout", "elu", "embedding", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "one_hot", "pad", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus",
-    "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "logsigmoid", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softmax", "softmin",
+    "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
-embedding = _C.embedding
-linear = _C.linear
-one_hot = _C.one_hot
-pad = _C.pad
-softmax = _C.softmax
-log_softmax = _C.log_softmax
-dropout = _C.dropout
 hardshrink = _C.hardshrink
 logsigmoid = _C.logsigmoid
-sigmoid = _C.sigmoid
 softplus = _C.softplus
 softshrink = _C.softshrink
 softsign = _C.softsign
-tanh = _C.tanh
 tanhshrink = _C.tanhshrink
+
+
+def sigmoid(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """1 / (1 + exp(−alpha · x))."""
+    return _C.sigmoid(input if alpha == 1 else alpha * input)
+
+
+def tanh(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """tanh(alpha · x)."""
+    return _C.tanh(input if alpha == 1 else alpha * input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -95,3 +100,55 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x if x > threshold else value."""
     return Tensor.threshold_(input, threshold, value) if inplace else _C.threshold(input, threshold, value)
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """A leaky ReLU whose slope for each element is drawn from [lower, upper) in training, and their mean otherwise."""
+    if not lower <= upper:
+        raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    slope = _C.empty(input.shape, dtype=input.dtype, device=input.device).uniform_(lower, upper)
+    out = input * _C.where(input > 0, 1.0, slope)
+    return input.copy_(out) if inplace else out
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x if x > 0 else weight · x, with one weight or one for each channel (dimension 1)."""
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.numel() not in (1, channels):
+        raise ValueError(f"prelu: expected 1 weight or {channels}, one for each channel, got shape {weight.shape}")
+    if weight.numel() > 1:
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2))
+    return _C.relu(input) - weight * _C.relu(-input)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a · sigmoid(b), a and b the halves of the input along dim."""
+    if input.ndim == 0 or input.shape[dim] % 2:
+        raise ValueError(f"glu: dimension {dim} must have an even size, got shape {input.shape}")
+    half = input.shape[dim] // 2
+    return input.narrow(dim, 0, half) * _C.sigmoid(input.narrow(dim, half, half))
+
+
+def _dim(dim: int | None, function: str) -> int:
+    if dim is None:
+        raise TypeError(f"{function}: say along which dimension: dim=-1, for example")
+    return dim
+
+
+def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """exp(x) / Σ exp(x) along dim."""
+    return _C.softmax(input, _dim(dim, "softmax"), dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """log of softmax, without overflow."""
+    return _C.log_softmax(input, _dim(dim, "log_softmax"), dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """softmax of −x."""
+    return _C.softmax(-input, _dim(dim, "softmin"), dtype)
