@@ -221,7 +221,14 @@ def test_a_state_that_does_not_fit_is_refused_whole():
     with pytest.raises(RuntimeError) as caught:
         net.load_state_dict(state)
     message = str(caught.value)
-    for words in ("not of Net", "missing", "scale", "unknown", "extra", "hidden.weight: the module has shape (8, 4), the state (8, 5)"):
+    for words in (
+        "not of Net",
+        "missing",
+        "scale",
+        "unknown",
+        "extra",
+        "hidden.weight: the module has shape (8, 4), the state (8, 5)",
+    ):
         assert words in message
     assert all((before[k] == v).all() for k, v in net.state_dict().items())
     result = net.load_state_dict({"hidden.bias": lamina.ones(8), "extra": 0}, strict=False)

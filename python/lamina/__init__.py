@@ -1,7 +1,6 @@
 """lamina: a small, fast deep-learning library. Names and meaning follow PyTorch's."""
 
 from lamina import autograd as autograd
-from lamina import nn as nn
 from lamina._C import *  # noqa: F403
 from lamina._C import _version
 from lamina._creation import *  # noqa: F403
@@ -14,3 +13,17 @@ from lamina.autograd.grad_mode import *  # noqa: F403
 from lamina.random import *  # noqa: F403
 
 __version__ = _version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lamina import nn as nn
+
+_ON_DEMAND = ("nn",)  # loaded when first asked for, so that the import stays light
+
+
+def __getattr__(name: str) -> object:
+    if name in _ON_DEMAND:
+        from importlib import import_module
+
+        return import_module(f"lamina.{name}")
+    raise AttributeError(f"module 'lamina' has no attribute {name!r}")

@@ -4,6 +4,7 @@ from lamina.nn import functional as functional
 from lamina.nn import init as init
 from lamina.nn.activation import *  # noqa: F403
 from lamina.nn.container import *  # noqa: F403
+from lamina.nn.dropout import *  # noqa: F403
 from lamina.nn.linear import *  # noqa: F403
 from lamina.nn.loss import *  # noqa: F403
 from lamina.nn.module import *  # noqa: F403

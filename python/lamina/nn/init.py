@@ -83,7 +83,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     per_group = tensor.shape[0] // groups
     for group in range(groups):
         for i in range(min(per_group, tensor.shape[1])):
-            tensor[(group * per_group + i, i, *middle)] = 1
+            place = (group * per_group + i, i, *middle)
+            tensor[place] = 1
     return tensor
 
 
@@ -109,15 +110,17 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 @no_grad()
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """N(0, std²), but in every column this share of the elements is 0 (Martens 2010)."""
+    import numpy as np
+
     if tensor.ndim != 2:
         raise ValueError(f"sparse_: expected a matrix, got shape {tensor.shape}")
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparse_: sparsity must be between 0 and 1, got {sparsity}")
     rows = tensor.shape[0]
     tensor.normal_(0, std, generator=generator)
-    order = _C.empty(tensor.shape, dtype=_C.float64).uniform_(generator=generator).argsort(0)
-    zeroed = math.ceil(sparsity * rows)
-    return tensor.scatter_(0, order[:zeroed], 0.0) if zeroed else tensor
+    keys = _C.empty(tensor.shape, dtype=_C.float64).uniform_(generator=generator)
+    zeroed = np.argsort(keys.numpy(), 0)[: math.ceil(sparsity * rows)]
+    return tensor.scatter_(0, _C.tensor(zeroed), 0.0) if zeroed.size else tensor
 
 
 # ---- scaled by the number of inputs and outputs ----

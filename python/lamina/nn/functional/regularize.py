@@ -5,7 +5,10 @@ from __future__ import annotations
 from lamina import _C
 from lamina._C import Tensor
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax"]
+__all__ = [
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gaussian_noise",
+    "gumbel_softmax",
+]  # fmt: skip
 
 _SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772  # what SELU makes of −∞
 
@@ -66,6 +69,15 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
         raise ValueError(f"feature_alpha_dropout: expected (N, C, …), got shape {input.shape}")
     out = _alpha(input, p, training, (*input.shape[:2], *[1] * (input.ndim - 2)))
     return input.copy_(out) if inplace else out
+
+
+def gaussian_noise(input: Tensor, std: float = 0.1, training: bool = True) -> Tensor:
+    """x + N(0, std²); x itself unless training."""
+    if not std >= 0:
+        raise ValueError(f"gaussian_noise: std must not be negative, got {std}")
+    if not training or std == 0:
+        return input
+    return input + _C.empty(input.shape, dtype=input.dtype, device=input.device).normal_(0.0, std)
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, dim: int = -1) -> Tensor:
