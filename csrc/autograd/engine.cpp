@@ -11,8 +11,8 @@ namespace {
 // A node waiting for the gradients of its outputs.
 struct Pending {
   Node* node;
-  int missing;                // edges into it that have not delivered yet
-  Tensor first;               // gradient of output 0
+  int missing;                 // edges into it that have not delivered yet
+  Tensor first;                // gradient of output 0
   std::vector<Tensor> others;  // of outputs 1…
 };
 
@@ -109,8 +109,8 @@ class Pass {
     if (!grad.defined()) return;
     Tensor replaced = h.hook(grad);
     if (!replaced.defined()) return;
-    check(replaced.shape() == grad.shape(), "a hook returned a gradient of shape ", replaced.shape(), " for one of shape ",
-          grad.shape());
+    check(replaced.shape() == grad.shape(), "a hook returned a gradient of shape ", replaced.shape(),
+          " for one of shape ", grad.shape());
     grad = std::move(replaced);
   }
 
@@ -129,7 +129,8 @@ class Pass {
 
   // ---- node → index in pending_: open addressing ----
   std::size_t home(const Node* node) const {
-    return (reinterpret_cast<std::uintptr_t>(node) >> 4) * 0x9E3779B97F4A7C15u >> (64 - std::countr_zero(slots_.size()));
+    return (reinterpret_cast<std::uintptr_t>(node) >> 4) * 0x9E3779B97F4A7C15u >>
+           (64 - std::countr_zero(slots_.size()));
   }
   std::uint32_t find(const Node* node) const {
     for (std::size_t i = home(node);; i = (i + 1) & (slots_.size() - 1))
@@ -164,14 +165,17 @@ std::vector<Edge> start(Pass& pass, const std::vector<Tensor>& roots, const std:
   std::vector<Edge> edges;
   for (std::size_t i = 0; i < roots.size(); ++i) {
     const Tensor& root = roots[i];
-    check_as(ErrorKind::runtime, root.requires_grad(), "backward: tensor ", i, " does not require grad and has no grad_fn");
+    check_as(ErrorKind::runtime, root.requires_grad(), "backward: tensor ", i,
+             " does not require grad and has no grad_fn");
     Tensor grad = i < grads.size() ? grads[i] : Tensor();
     if (!grad.defined()) {
-      check_as(ErrorKind::runtime, root.numel() == 1, "backward: a gradient can be made up only for a single number, but the tensor has shape ",
-               root.shape(), "; pass one");
+      check_as(ErrorKind::runtime, root.numel() == 1,
+               "backward: a gradient can be made up only for a single number, but the tensor has shape ", root.shape(),
+               "; pass one");
       grad = ones_like_gradient(root);
     }
-    check(grad.shape() == root.shape(), "backward: gradient of shape ", grad.shape(), " for a tensor of shape ", root.shape());
+    check(grad.shape() == root.shape(), "backward: gradient of shape ", grad.shape(), " for a tensor of shape ",
+          root.shape());
     check_as(ErrorKind::type, grad.dtype() == root.dtype(), "backward: gradient of type ", name_of(grad.dtype()),
              " for a tensor of type ", name_of(root.dtype()));
     edges.push_back(gradient_edge(root));

@@ -31,8 +31,8 @@ Tensor base_of(const Tensor& t) {
 void check_writable(const char* op, const Tensor& t) {
   check_as(ErrorKind::runtime, t.storage().writable, op, ": the memory of this tensor is read-only");
   for (int i = 0; i < t.ndim(); ++i)
-    check_as(ErrorKind::runtime, t.strides()[i] != 0 || t.shape()[i] <= 1, op, ": the tensor of shape ", t.shape(), " and strides ",
-             t.strides(), " is expanded, several indices are one element; clone() it first");
+    check_as(ErrorKind::runtime, t.strides()[i] != 0 || t.shape()[i] <= 1, op, ": the tensor of shape ", t.shape(),
+             " and strides ", t.strides(), " is expanded, several indices are one element; clone() it first");
   if (!grad_enabled()) return;
   const Tensor base = base_of(t);
   const bool leaf = t.impl()->leaf_requires_grad || (base.defined() && base.impl()->leaf_requires_grad);

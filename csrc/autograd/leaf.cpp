@@ -81,9 +81,10 @@ Edge gradient_edge(const Tensor& t) {
 
 void set_requires_grad(const Tensor& t, bool on) {
   TensorImpl& impl = *t.impl();
-  check_as(ErrorKind::type, !on || is_floating(impl.dtype), "requires_grad: only floating-point tensors can require gradients, not ",
-           name_of(impl.dtype));
-  check_as(ErrorKind::runtime, on || !impl.grad_fn, "requires_grad: cannot be switched off on a result of recorded operations; use detach()");
+  check_as(ErrorKind::type, !on || is_floating(impl.dtype),
+           "requires_grad: only floating-point tensors can require gradients, not ", name_of(impl.dtype));
+  check_as(ErrorKind::runtime, on || !impl.grad_fn,
+           "requires_grad: cannot be switched off on a result of recorded operations; use detach()");
   impl.leaf_requires_grad = on && !impl.grad_fn;
 }
 
@@ -108,7 +109,8 @@ void set_grad(const Tensor& t, const Tensor& grad) {
     return;
   }
   check(grad.shape() == t.shape(), "grad: expected shape ", t.shape(), ", got ", grad.shape());
-  check_as(ErrorKind::type, grad.dtype() == t.dtype(), "grad: expected type ", name_of(t.dtype()), ", got ", name_of(grad.dtype()));
+  check_as(ErrorKind::type, grad.dtype() == t.dtype(), "grad: expected type ", name_of(t.dtype()), ", got ",
+           name_of(grad.dtype()));
   check(!(grad == t), "grad: a tensor cannot be its own gradient");
   t.impl()->grad_state().grad = grad;
 }

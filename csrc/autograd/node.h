@@ -1,5 +1,6 @@
-// A node is one recorded operation: edges to what made its inputs, and a backward that turns the gradients of its outputs
-// into gradients of its inputs. It knows no operation; those live in ops/, each backward right beside its forward.
+// A node is one recorded operation: edges to what made its inputs, and a backward that turns the gradients of its
+// outputs into gradients of its inputs. It knows no operation; those live in ops/, each backward right beside its
+// forward.
 #pragma once
 #include <functional>
 #include <mutex>
@@ -167,7 +168,8 @@ void record(const char* name, const Tensor& output, std::initializer_list<const 
 }
 // The same for operations with several outputs or any number of inputs.
 template <class Backward>
-void record(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, Backward backward) {
+void record(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+            Backward backward) {
   Ref<Node> node(new ClosureNode<Backward>(name, std::move(backward)));
   for (const Tensor& t : inputs) node->edges.push_back(t.defined() ? gradient_edge(t) : Edge{});
   node->outputs = static_cast<std::uint32_t>(outputs.size());
@@ -181,7 +183,7 @@ void record(const char* name, const std::vector<Tensor>& outputs, const std::vec
 // ---- leaves and hooks (leaf.cpp) ----
 void set_requires_grad(const Tensor& t, bool on);
 void forget_history(const Tensor& t);  // t becomes a leaf that requires no gradient
-Tensor grad_of(const Tensor& t);  // may be undefined
+Tensor grad_of(const Tensor& t);       // may be undefined
 void set_grad(const Tensor& t, const Tensor& grad);
 void retain_grad(const Tensor& t);  // a non-leaf keeps its gradient in .grad too
 struct HookHandle {

@@ -11,8 +11,8 @@ namespace lamina::bind {
 
 constexpr int kMaxArguments = 8;
 
-// The parameters of a function, read from the text that documents it: "dim=None, keepdim=False, *, dtype=None". The names
-// live as long as the object.
+// The parameters of a function, read from the text that documents it: "dim=None, keepdim=False, *, dtype=None". The
+// names live as long as the object.
 struct Signature {
   explicit Signature(const char* text);
   std::vector<std::string> names;
@@ -35,7 +35,7 @@ class Arguments {
   std::int64_t integer(int i) const;
   std::optional<std::int64_t> dim(int i) const { return values_[i] ? std::optional(integer(i)) : std::nullopt; }
   std::optional<Dims> dims(int i) const;  // an integer or a sequence of them
-  Scalar number(int i) const;  // a number or a tensor with one element
+  Scalar number(int i) const;             // a number or a tensor with one element
   Scalar number(int i, Scalar otherwise) const { return values_[i] ? number(i) : otherwise; }
   bool flag(int i, bool otherwise) const;
   std::optional<DType> dtype(int i) const;

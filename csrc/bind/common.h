@@ -19,7 +19,7 @@ const Tensor& tensor_of(PyObject* o);  // o must be one
 PyObject* wrap(const Tensor& t);       // new reference; None for an undefined tensor; the same object while it lives
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
 Scalar item_of(const Tensor& t, const char* what = "item");  // the only element
-void set_python_error();               // from the C++ exception being handled
+void set_python_error();                                     // from the C++ exception being handled
 
 // Runs `f` and turns C++ exceptions into Python ones.
 template <class F>
@@ -45,15 +45,15 @@ int guarded_int(F f) {
 // ---- types.cpp ----
 PyObject* wrap(DType t);  // new reference
 PyObject* wrap(Device d);
-PyObject* wrap(const ValuesIndices& v);  // the named tuple (values, indices)
+PyObject* wrap(const ValuesIndices& v);    // the named tuple (values, indices)
 bool to_dtype(PyObject* o, DType& out);    // lamina.float32, "float32", np.float32, float, int, bool
 bool to_device(PyObject* o, Device& out);  // lamina.device("cpu"), "cpu"
 bool to_scalar(PyObject* o, Scalar& out);  // Python and NumPy numbers
 bool to_dims(PyObject* o, Dims& out);      // a sequence of integers
 
 // ---- interop.cpp ----
-bool looks_like_array(PyObject* o);       // NumPy arrays and anything else with a buffer, but not bytes
-Tensor tensor_from_buffer(PyObject* o);   // shares memory
+bool looks_like_array(PyObject* o);      // NumPy arrays and anything else with a buffer, but not bytes
+Tensor tensor_from_buffer(PyObject* o);  // shares memory
 int get_buffer(PyObject* self, Py_buffer* view, int flags);  // a tensor's memory for others to share
 void release_buffer(PyObject* self, Py_buffer* view);
 

@@ -79,11 +79,13 @@ void parse_parameters(const Row& row, const std::vector<Parameter>& expected, Py
 
 Tensor operand(const Row& row, PyObject* o) {
   if (is_tensor(o)) return tensor_of(o);
-  check_as(ErrorKind::type, looks_like_array(o), row.name, ": expected a Tensor or an array, got ", Py_TYPE(o)->tp_name);
+  check_as(ErrorKind::type, looks_like_array(o), row.name, ": expected a Tensor or an array, got ",
+           Py_TYPE(o)->tp_name);
   return tensor_from_buffer(o);
 }
 
-PyObject* call_unary(UnaryOp op, PyObject* x, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords, bool in_place) {
+PyObject* call_unary(UnaryOp op, PyObject* x, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords,
+                     bool in_place) {
   return guarded([&] {
     const Row& row = kUnaryRows[static_cast<int>(op)];
     Params p{};
@@ -137,11 +139,13 @@ PyObject* call_binary(PyObject* first, PyObject* const* args, Py_ssize_t nargs, 
     ArgHolder a, b;
     check_as(ErrorKind::type, to_arg(first, a) && to_arg(args[0], b), row.name, ": expected tensors or numbers, got ",
              Py_TYPE(first)->tp_name, " and ", Py_TYPE(args[0])->tp_name);
-    check_as(ErrorKind::type, a.tensor.defined() || b.tensor.defined(), row.name, ": at least one operand must be a Tensor");
+    check_as(ErrorKind::type, a.tensor.defined() || b.tensor.defined(), row.name,
+             ": at least one operand must be a Tensor");
     take_alpha(static_cast<BinaryOp>(op), args, nargs, keywords, b);
     Tensor y;
     {
-      MaybeReleaseGil gil(std::max(a.tensor.defined() ? a.tensor.numel() : 1, b.tensor.defined() ? b.tensor.numel() : 1));
+      MaybeReleaseGil gil(
+          std::max(a.tensor.defined() ? a.tensor.numel() : 1, b.tensor.defined() ? b.tensor.numel() : 1));
       if constexpr (in_place)
         binary_in_place(static_cast<BinaryOp>(op), a.tensor, b);
       else
@@ -165,7 +169,8 @@ PyMethodDef* definition(const std::string& name, _PyCFunctionFastWithKeywords f,
   return new PyMethodDef{strdup(name.c_str()), reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f)),
                          METH_FASTCALL | METH_KEYWORDS, strdup(doc.c_str())};
 }
-void add_function(py::module_& m, const std::string& name, const std::string& signature, _PyCFunctionFastWithKeywords f) {
+void add_function(py::module_& m, const std::string& name, const std::string& signature,
+                  _PyCFunctionFastWithKeywords f) {
   const std::string doc = name + signature + "\n--\n\n" + name + ", element by element.";
   PyObject* function = PyCFunction_NewEx(definition(name, f, doc), nullptr, m.attr("__name__").ptr());
   if (!function) throw py::error_already_set();
@@ -215,24 +220,39 @@ void bind_elementwise(py::module_& m) {
   m.attr("_unary_ops") = py::tuple(unary_names);
   m.attr("_binary_ops") = py::tuple(binary_names);
 
-  m.def("where", [](const Tensor& condition, const ArgHolder& a, const ArgHolder& b) { return where(condition, a, b); },
-           py::arg("condition"), py::arg("input"), py::arg("other"), ReleaseGil());
-  def_method("where", [](const Tensor& x, const Tensor& condition, const ArgHolder& other) { return where(condition, x, other); },
-             py::arg("condition"), py::arg("other"), ReleaseGil());
-  def_both(m, "masked_fill", [](const Tensor& x, const Tensor& mask, const Scalar& value) { return to_dtype(where(mask, value, x), x.dtype()); },
-           py::arg("mask"), py::arg("value"), ReleaseGil());
-  def_both(m, "clamp",
-           [](const Tensor& x, const std::optional<ArgHolder>& low, const std::optional<ArgHolder>& high) {
-             const std::optional<Arg> l = low ? std::optional<Arg>(*low) : std::nullopt, h = high ? std::optional<Arg>(*high) : std::nullopt;
-             return clamp(x, l ? &*l : nullptr, h ? &*h : nullptr);
-           },
-           py::arg("min") = py::none(), py::arg("max") = py::none(), ReleaseGil());
+  m.def(
+      "where", [](const Tensor& condition, const ArgHolder& a, const ArgHolder& b) { return where(condition, a, b); },
+      py::arg("condition"), py::arg("input"), py::arg("other"), ReleaseGil());
+  def_method(
+      "where",
+      [](const Tensor& x, const Tensor& condition, const ArgHolder& other) { return where(condition, x, other); },
+      py::arg("condition"), py::arg("other"), ReleaseGil());
+  def_both(
+      m, "masked_fill",
+      [](const Tensor& x, const Tensor& mask, const Scalar& value) {
+        return to_dtype(where(mask, value, x), x.dtype());
+      },
+      py::arg("mask"), py::arg("value"), ReleaseGil());
+  def_both(
+      m, "clamp",
+      [](const Tensor& x, const std::optional<ArgHolder>& low, const std::optional<ArgHolder>& high) {
+        const std::optional<Arg> l = low ? std::optional<Arg>(*low) : std::nullopt,
+                                 h = high ? std::optional<Arg>(*high) : std::nullopt;
+        return clamp(x, l ? &*l : nullptr, h ? &*h : nullptr);
+      },
+      py::arg("min") = py::none(), py::arg("max") = py::none(), ReleaseGil());
   def_both(m, "clone", &clone, ReleaseGil());
   def_method("contiguous", &contiguous, ReleaseGil());
-  def_method("fill_", [](const Tensor& t, const Scalar& value) { return fill_(t, value), t; }, py::arg("value"), ReleaseGil());
-  def_method("zero_", [](const Tensor& t) { return fill_(t, Scalar(0)), t; }, ReleaseGil());
-  def_method("copy_", [](const Tensor& t, const Tensor& source) { return copy_(t, source), t; }, py::arg("source"), ReleaseGil());
-  def_method("_to_dtype", [](const Tensor& t, DType dtype) { return lamina::to_dtype(t, dtype); }, py::arg("dtype"), ReleaseGil());
+  def_method(
+      "fill_", [](const Tensor& t, const Scalar& value) { return fill_(t, value), t; }, py::arg("value"), ReleaseGil());
+  def_method(
+      "zero_", [](const Tensor& t) { return fill_(t, Scalar(0)), t; }, ReleaseGil());
+  def_method(
+      "copy_", [](const Tensor& t, const Tensor& source) { return copy_(t, source), t; }, py::arg("source"),
+      ReleaseGil());
+  def_method(
+      "_to_dtype", [](const Tensor& t, DType dtype) { return lamina::to_dtype(t, dtype); }, py::arg("dtype"),
+      ReleaseGil());
   m.def("promote_types", &promote, py::arg("type1"), py::arg("type2"));
   m.def("result_type", [](const ArgHolder& a, const ArgHolder& b) {
     const Arg x = a, y = b;

@@ -39,24 +39,29 @@ void bind_gemm(py::module_& m) {
   def_both(m, "dot", &dot, py::arg("other"), ReleaseGil());
   def_both(m, "vdot", &dot, py::arg("other"), ReleaseGil());
   def_both(m, "outer", &outer, py::arg("vec2"), ReleaseGil());
-  def_both(m, "addmm", &addmm, py::arg("mat1"), py::arg("mat2"), py::kw_only(), py::arg("beta") = Scalar(1), py::arg("alpha") = Scalar(1),
-           ReleaseGil());
+  def_both(m, "addmm", &addmm, py::arg("mat1"), py::arg("mat2"), py::kw_only(), py::arg("beta") = Scalar(1),
+           py::arg("alpha") = Scalar(1), ReleaseGil());
   def_both(m, "baddbmm", &baddbmm, py::arg("batch1"), py::arg("batch2"), py::kw_only(), py::arg("beta") = Scalar(1),
            py::arg("alpha") = Scalar(1), ReleaseGil());
-  m.def("linear",
-        [](const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, const std::optional<std::string>& activation) {
-          return linear(x, weight, bias.value_or(Tensor()), activation_named(activation));
-        },
-        py::arg("input"), py::arg("weight"), py::arg("bias") = py::none(), py::kw_only(), py::arg("activation") = py::none(),
-        ReleaseGil());
-  m.def("einsum",
-        [](const std::string& equation, const py::args& operands) {
-          const bool packed = operands.size() == 1 && py::isinstance<py::sequence>(operands[0]) && !is_tensor(operands[0].ptr());
-          const auto tensors = (packed ? py::reinterpret_borrow<py::object>(operands[0]) : py::object(operands)).cast<std::vector<Tensor>>();
-          py::gil_scoped_release released;
-          return einsum(equation, tensors);
-        },
-        py::arg("equation"));
+  m.def(
+      "linear",
+      [](const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
+         const std::optional<std::string>& activation) {
+        return linear(x, weight, bias.value_or(Tensor()), activation_named(activation));
+      },
+      py::arg("input"), py::arg("weight"), py::arg("bias") = py::none(), py::kw_only(),
+      py::arg("activation") = py::none(), ReleaseGil());
+  m.def(
+      "einsum",
+      [](const std::string& equation, const py::args& operands) {
+        const bool packed =
+            operands.size() == 1 && py::isinstance<py::sequence>(operands[0]) && !is_tensor(operands[0].ptr());
+        const auto tensors = (packed ? py::reinterpret_borrow<py::object>(operands[0]) : py::object(operands))
+                                 .cast<std::vector<Tensor>>();
+        py::gil_scoped_release released;
+        return einsum(equation, tensors);
+      },
+      py::arg("equation"));
 }
 
 }  // namespace lamina::bind

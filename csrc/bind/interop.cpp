@@ -13,23 +13,15 @@ bool dtype_from_format(const char* format, Py_ssize_t itemsize, DType& out) {
   const char* code = *format && std::strchr("@=<", *format) ? format + 1 : format;
   if (std::strlen(code) != 1) return false;
   switch (*code) {
-    case 'f':
-      return out = DType::f32, itemsize == 4;
-    case 'd':
-      return out = DType::f64, itemsize == 8;
-    case 'e':
-      return out = DType::f16, itemsize == 2;
+    case 'f': return out = DType::f32, itemsize == 4;
+    case 'd': return out = DType::f64, itemsize == 8;
+    case 'e': return out = DType::f16, itemsize == 2;
     case 'q':
     case 'l':
-    case 'i':
-      out = itemsize == 8 ? DType::i64 : DType::i32;
-      return itemsize == 8 || itemsize == 4;
-    case 'B':
-      return out = DType::u8, itemsize == 1;
-    case '?':
-      return out = DType::b8, itemsize == 1;
-    default:
-      return false;
+    case 'i': out = itemsize == 8 ? DType::i64 : DType::i32; return itemsize == 8 || itemsize == 4;
+    case 'B': return out = DType::u8, itemsize == 1;
+    case '?': return out = DType::b8, itemsize == 1;
+    default: return false;
   }
 }
 
@@ -71,7 +63,7 @@ Tensor tensor_from_buffer(PyObject* o) {
   for (int i = 0; i < buffer->ndim; ++i) shape.push_back(buffer->shape[i]);
   strides = contiguous_strides(shape);
   for (int i = 0; i < buffer->ndim; ++i) {
-    if (!buffer->strides) break;  // as ctypes leaves it: contiguous
+    if (!buffer->strides) break;                       // as ctypes leaves it: contiguous
     if (count(shape) == 0 || shape[i] == 1) continue;  // such strides are never used and may be anything
     check(buffer->strides[i] % item == 0,
           "an array with strides that are not multiples of its element size cannot be shared; copy it first");

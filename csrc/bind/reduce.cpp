@@ -26,7 +26,8 @@ PyObject* run_pair(const Tensor& x, F f) {
     MaybeReleaseGil gil(x.numel());
     return f();
   }();
-  py::object first = py::reinterpret_steal<py::object>(wrap(result.first)), second = py::reinterpret_steal<py::object>(wrap(result.second));
+  py::object first = py::reinterpret_steal<py::object>(wrap(result.first)),
+             second = py::reinterpret_steal<py::object>(wrap(result.second));
   return py::make_tuple(first, second).release().ptr();
 }
 
@@ -85,7 +86,8 @@ PyObject* logsumexp_call(const Arguments& a) {
 }
 
 // max(x), max(x, dim, keepdim), max(x, other)
-template <Tensor (*whole)(const Tensor&, const MaybeDims&, bool), ValuesIndices (*along)(const Tensor&, std::int64_t, bool), BinaryOp pairwise>
+template <Tensor (*whole)(const Tensor&, const MaybeDims&, bool),
+          ValuesIndices (*along)(const Tensor&, std::int64_t, bool), BinaryOp pairwise>
 PyObject* extreme_call(const Arguments& a) {
   const Tensor x = a.tensor(0);
   PyObject* const other = a.get(3) ? a.get(3) : a.get(1) && is_tensor(a.get(1)) ? a.get(1) : nullptr;
@@ -166,17 +168,21 @@ constexpr Row kRows[] = {
     {"count_nonzero", "dim=None", "How many elements are not zero.", count_nonzero_call},
     {"amax", kDims, "The largest elements; those that tie share the gradient.", over_dims<amax>},
     {"amin", kDims, "The smallest elements; those that tie share the gradient.", over_dims<amin>},
-    {"max", kExtreme, "The largest element; with dim, (values, indices) along it; with another tensor, the larger of each pair.",
+    {"max", kExtreme,
+     "The largest element; with dim, (values, indices) along it; with another tensor, the larger of each pair.",
      extreme_call<amax, max, BinaryOp::maximum>},
-    {"min", kExtreme, "The smallest element; with dim, (values, indices) along it; with another tensor, the smaller of each pair.",
+    {"min", kExtreme,
+     "The smallest element; with dim, (values, indices) along it; with another tensor, the smaller of each pair.",
      extreme_call<amin, min, BinaryOp::minimum>},
     {"argmax", kDims, "Where the largest element stands first.", over_dim<argmax>},
     {"argmin", kDims, "Where the smallest element stands first.", over_dim<argmin>},
-    {"var", kSpread, "The variance: squared distances from the mean over (count - correction), by default 1.", spread_call<variance>},
+    {"var", kSpread, "The variance: squared distances from the mean over (count - correction), by default 1.",
+     spread_call<variance>},
     {"std", kSpread, "The standard deviation; see var.", spread_call<deviation>},
     {"var_mean", kSpread, "Variance and mean.", spread_and_mean_call<variance_mean>},
     {"std_mean", kSpread, "Standard deviation and mean.", spread_and_mean_call<deviation_mean>},
-    {"norm", "p='fro', dim=None, keepdim=False, *, dtype=None", "The vector norm of order p: any number, inf and -inf too.", norm_call},
+    {"norm", "p='fro', dim=None, keepdim=False, *, dtype=None",
+     "The vector norm of order p: any number, inf and -inf too.", norm_call},
     {"logsumexp", "dim, keepdim=False", "log(sum(exp(input))) without overflow.", logsumexp_call},
     {"softmax", "dim, dtype=None", "exp(input) over its sum along dim.", along_dim<softmax>},
     {"log_softmax", "dim, dtype=None", "The logarithm of softmax, without loss.", along_dim<log_softmax>},
@@ -196,7 +202,8 @@ const Signature& signature(std::size_t row) {
 
 template <std::size_t row>
 PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] { return kRows[row].call(Arguments(kRows[row].name, signature(row), self, args, nargs, keywords)); });
+  return guarded(
+      [&] { return kRows[row].call(Arguments(kRows[row].name, signature(row), self, args, nargs, keywords)); });
 }
 template <std::size_t row>
 PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
@@ -207,8 +214,8 @@ PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject*
 // Python keeps pointers to definitions and their strings for ever.
 PyMethodDef* definition(const Row& row, const char* first, _PyCFunctionFastWithKeywords f) {
   const std::string doc = concat(row.name, "(", first, ", ", row.parameters, ")\n--\n\n", row.doc);
-  return new PyMethodDef{row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f)), METH_FASTCALL | METH_KEYWORDS,
-                         strdup(doc.c_str())};
+  return new PyMethodDef{row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f)),
+                         METH_FASTCALL | METH_KEYWORDS, strdup(doc.c_str())};
 }
 
 template <std::size_t... row>
@@ -218,9 +225,10 @@ void add(py::module_& m, std::index_sequence<row...>) {
     if (!o) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(o);
   };
-  ((m.add_object(kRows[row].name,
-                 checked(PyCFunction_NewEx(definition(kRows[row], "input", function<row>), nullptr, m.attr("__name__").ptr()))),
-    py::setattr(type, kRows[row].name, checked(PyDescr_NewMethod(tensor_type(), definition(kRows[row], "$self", method<row>))))),
+  ((m.add_object(kRows[row].name, checked(PyCFunction_NewEx(definition(kRows[row], "input", function<row>), nullptr,
+                                                            m.attr("__name__").ptr()))),
+    py::setattr(type, kRows[row].name,
+                checked(PyDescr_NewMethod(tensor_type(), definition(kRows[row], "$self", method<row>))))),
    ...);
 }
 

@@ -24,7 +24,8 @@ class Recorder {
   }
   void close() { current_stream().set_recording(nullptr); }
   const Recording& recording() const {
-    check_as(ErrorKind::runtime, recording_ && current_stream().recording() != recording_.get(), "nothing is recorded yet");
+    check_as(ErrorKind::runtime, recording_ && current_stream().recording() != recording_.get(),
+             "nothing is recorded yet");
     return *recording_;
   }
 
@@ -36,16 +37,22 @@ class Recorder {
 
 void bind_runtime(py::module_& m) {
   m.def("get_num_threads", &thread_count);
-  m.def("set_num_threads", [](int n) {
-    check(n >= 1 && n <= 1024, "set_num_threads: expected 1 to 1024, got ", n);
-    set_thread_count(n);
-  }, py::arg("threads"));
+  m.def(
+      "set_num_threads",
+      [](int n) {
+        check(n >= 1 && n <= 1024, "set_num_threads: expected 1 to 1024, got ", n);
+        set_thread_count(n);
+      },
+      py::arg("threads"));
   m.def("_target", [] { return kernels().target; });
   m.def("_supported_targets", &supported_targets);
-  m.def("_measure_peak", [](double seconds) {
-    const Peak peak = measure_peak(seconds);
-    return std::pair(peak.flops, peak.bytes);
-  }, py::arg("seconds"), ReleaseGil());
+  m.def(
+      "_measure_peak",
+      [](double seconds) {
+        const Peak peak = measure_peak(seconds);
+        return std::pair(peak.flops, peak.bytes);
+      },
+      py::arg("seconds"), ReleaseGil());
   m.def("_memory_stats", [] {
     const MemoryStats s = memory_stats();
     py::dict d;
@@ -60,10 +67,12 @@ void bind_runtime(py::module_& m) {
   m.def("_release_cached_memory", &release_cached_memory);
   py::class_<Recorder>(m, "_Recording")
       .def(py::init())
-      .def("__enter__", [](Recorder& r) -> Recorder& { return r.open(), r; }, py::return_value_policy::reference)
+      .def(
+          "__enter__", [](Recorder& r) -> Recorder& { return r.open(), r; }, py::return_value_policy::reference)
       .def("__exit__", [](Recorder& r, const py::args&) { r.close(); })
       .def("__len__", [](const Recorder& r) { return r.recording().size(); })
-      .def("replay", [](const Recorder& r) { r.recording().replay(); }, ReleaseGil());
+      .def(
+          "replay", [](const Recorder& r) { r.recording().replay(); }, ReleaseGil());
   m.attr("_version") = LAMINA_VERSION;
   m.attr("_build") = py::make_tuple(LAMINA_BUILD_TYPE, kCompiler);
   kernels();  // a wrong LAMINA_ISA is told at import

@@ -19,7 +19,8 @@ struct PyTensor {
 };
 
 PyTypeObject* type = nullptr;
-PyObject* python_hooks = nullptr;  // lamina._tensor: what is written in Python (repr, construction, indexing by lists …)
+PyObject* python_hooks =
+    nullptr;  // lamina._tensor: what is written in Python (repr, construction, indexing by lists …)
 
 Tensor& unwrap(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor; }
 
@@ -126,7 +127,9 @@ PyObject* compare(PyObject* a, PyObject* b, int how) {
   }
 }
 
-Py_hash_t hash(PyObject* self) { return static_cast<Py_hash_t>(reinterpret_cast<std::uintptr_t>(unwrap(self).impl()) >> 4); }
+Py_hash_t hash(PyObject* self) {
+  return static_cast<Py_hash_t>(reinterpret_cast<std::uintptr_t>(unwrap(self).impl()) >> 4);
+}
 
 // ---- one number ----
 
@@ -145,7 +148,8 @@ PyObject* to_int(PyObject* self) {
 PyObject* to_index(PyObject* self) {
   return guarded([&]() -> PyObject* {
     const Tensor& t = unwrap(self);
-    check_as(ErrorKind::type, !is_floating(t.dtype()) && t.numel() == 1, "only an integer tensor with one element can be used as an index");
+    check_as(ErrorKind::type, !is_floating(t.dtype()) && t.numel() == 1,
+             "only an integer tensor with one element can be used as an index");
     return PyLong_FromLongLong(item_of(t, "index").as_int64());
   });
 }
@@ -240,7 +244,8 @@ PyGetSetDef attributes[] = {
     {"device", get_device, nullptr, "Where the memory lies.", nullptr},
     {"ndim", get_ndim, nullptr, "Number of dimensions.", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "True unless made by a recorded operation.", nullptr},
-    {"requires_grad", get_requires_grad, set_requires_grad_attribute, "Are operations on this tensor recorded?", nullptr},
+    {"requires_grad", get_requires_grad, set_requires_grad_attribute, "Are operations on this tensor recorded?",
+     nullptr},
     {"grad", get_grad, set_grad_attribute, "The accumulated gradient of a leaf, or None.", nullptr},
     {"grad_fn", get_grad_fn, nullptr, "Name of the operation that made this tensor, or None.", nullptr},
     {"T", get_transposed, nullptr, "The view with all dimensions reversed.", nullptr},
@@ -266,9 +271,9 @@ void* slot_of(F f) {
 
 }  // namespace
 
-PyObject* index_get(PyObject* self, PyObject* key);              // bind/index.cpp
+PyObject* index_get(PyObject* self, PyObject* key);             // bind/index.cpp
 int index_set(PyObject* self, PyObject* key, PyObject* value);  // bind/index.cpp
-PyObject* matmul_slot(PyObject* a, PyObject* b);                 // bind/gemm.cpp
+PyObject* matmul_slot(PyObject* a, PyObject* b);                // bind/gemm.cpp
 
 PyTypeObject* tensor_type() { return type; }
 bool is_tensor(PyObject* o) { return Py_TYPE(o) == type || PyType_IsSubtype(Py_TYPE(o), type); }
@@ -276,7 +281,9 @@ const Tensor& tensor_of(PyObject* o) { return unwrap(o); }
 
 Scalar item_of(const Tensor& t, const char* what) {
   check(t.numel() == 1, what, ": only a tensor with one element can become a number, this one has shape ", t.shape());
-  const Tensor wide = to_dtype(detach(t), is_floating(t.dtype()) ? DType::f64 : t.dtype() == DType::b8 ? DType::b8 : DType::i64);
+  const Tensor wide = to_dtype(detach(t), is_floating(t.dtype())   ? DType::f64
+                                          : t.dtype() == DType::b8 ? DType::b8
+                                                                   : DType::i64);
   if (wide.dtype() == DType::f64) return Scalar(*wide.data<double>());
   if (wide.dtype() == DType::b8) return Scalar(*wide.data<std::uint8_t>() != 0);
   return Scalar(*wide.data<std::int64_t>());
@@ -371,7 +378,8 @@ void bind_tensor_type(py::module_& m) {
   o.attr("__array_ufunc__") = py::none();  // numpy_array + tensor is ours
   m.add_object("Tensor", o);
   m.def("_wrap_as", [](py::type t, const Tensor& tensor) {
-    check_as(ErrorKind::type, PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(t.ptr()), type), "expected a subclass of Tensor");
+    check_as(ErrorKind::type, PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(t.ptr()), type),
+             "expected a subclass of Tensor");
     return py::reinterpret_steal<py::object>(wrap_as(reinterpret_cast<PyTypeObject*>(t.ptr()), detach(tensor)));
   });
   py::register_exception_translator([](std::exception_ptr p) {

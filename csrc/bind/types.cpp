@@ -74,7 +74,8 @@ bool to_device(PyObject* o, Device& out) {
     if (name.rfind("cuda", 0) == 0) {
       int index = 0;
       const bool plain = name == "cuda";
-      if (!plain && (name.size() < 6 || name[4] != ':' || name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() > 7))
+      if (!plain && (name.size() < 6 || name[4] != ':' ||
+                     name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() > 7))
         return false;
       if (!plain) index = std::stoi(name.substr(5));
       return out = Device{DeviceType::cuda, static_cast<std::int8_t>(index)}, true;
@@ -99,7 +100,8 @@ bool to_scalar(PyObject* o, Scalar& out) {
   if (is_tensor(o) || PySequence_Check(o)) return false;
   // NumPy numbers: np.bool_ by name, the others through __index__ and __float__.
   const char* type = Py_TYPE(o)->tp_name;
-  if (!std::strcmp(type, "numpy.bool_") || !std::strcmp(type, "numpy.bool")) return out = Scalar(PyObject_IsTrue(o) == 1), true;
+  if (!std::strcmp(type, "numpy.bool_") || !std::strcmp(type, "numpy.bool"))
+    return out = Scalar(PyObject_IsTrue(o) == 1), true;
   if (PyIndex_Check(o)) {
     PyObject* integer = PyNumber_Index(o);
     if (!integer) throw py::error_already_set();
@@ -159,21 +161,25 @@ void bind_types(py::module_& m) {
   py::class_<Device>(m, "device", "Where a tensor's memory lies.")
       .def(py::init([](py::handle name) {
              Device d;
-             check(to_device(name.ptr(), d), "device: expected 'cpu', 'cuda' or 'cuda:<n>', got ", py::repr(name).cast<std::string>());
+             check(to_device(name.ptr(), d), "device: expected 'cpu', 'cuda' or 'cuda:<n>', got ",
+                   py::repr(name).cast<std::string>());
              return d;
            }),
            py::arg("name"))
       .def("__repr__", [](const Device& d) { return "device('" + device_string(d) + "')"; })
       .def("__str__", &device_string)
-      .def("__eq__", [](const Device& d, py::handle o) {
-        Device other;
-        return to_device(o.ptr(), other) && d == other;
-      })
+      .def("__eq__",
+           [](const Device& d, py::handle o) {
+             Device other;
+             return to_device(o.ptr(), other) && d == other;
+           })
       .def("__hash__", [](const Device& d) { return static_cast<int>(d.type) * 256 + d.index; })
-      .def("__reduce__", [](py::object self) { return py::make_tuple(py::type::of(self), py::make_tuple(py::str(self))); })
+      .def("__reduce__",
+           [](py::object self) { return py::make_tuple(py::type::of(self), py::make_tuple(py::str(self))); })
       .def_property_readonly("type", [](const Device& d) { return d.type == DeviceType::cpu ? "cpu" : "cuda"; })
       .def_property_readonly("index", [](const Device& d) { return int{d.index}; });
-  PyStructSequence_Field fields[] = {{"values", "The elements."}, {"indices", "Where along the dimension they were."}, {nullptr, nullptr}};
+  PyStructSequence_Field fields[] = {
+      {"values", "The elements."}, {"indices", "Where along the dimension they were."}, {nullptr, nullptr}};
   PyStructSequence_Desc description{"lamina.ValuesIndices", "A named tuple (values, indices).", fields, 2};
   values_indices_type = PyStructSequence_NewType(&description);
   if (!values_indices_type) throw py::error_already_set();

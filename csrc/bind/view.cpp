@@ -28,16 +28,18 @@ void bind_view(py::module_& m) {
   m.def("reshape", &reshape, py::arg("input"), py::arg("shape"));
   m.def("permute", &permute, py::arg("input"), py::arg("dims"));
   m.def("broadcast_to", &expand, py::arg("input"), py::arg("size"));
-  def_method("expand_as", [](const Tensor& t, const Tensor& other) { return expand(t, other.shape()); }, py::arg("other"));
-  def_method("view_as", [](const Tensor& t, const Tensor& other) { return view(t, other.shape()); }, py::arg("other"));
-  def_method("reshape_as", [](const Tensor& t, const Tensor& other) { return reshape(t, other.shape()); }, py::arg("other"));
+  def_method(
+      "expand_as", [](const Tensor& t, const Tensor& other) { return expand(t, other.shape()); }, py::arg("other"));
+  def_method(
+      "view_as", [](const Tensor& t, const Tensor& other) { return view(t, other.shape()); }, py::arg("other"));
+  def_method(
+      "reshape_as", [](const Tensor& t, const Tensor& other) { return reshape(t, other.shape()); }, py::arg("other"));
   def_both(m, "transpose", &transpose, py::arg("dim0"), py::arg("dim1"));
   def_both(m, "swapaxes", &transpose, py::arg("axis0"), py::arg("axis1"));
-  def_both(m, "t",
-           [](const Tensor& t) {
-             check(t.ndim() <= 2, "t: expects at most 2 dimensions, got shape ", t.shape());
-             return t.ndim() == 2 ? transpose(t, 0, 1) : t;
-           });
+  def_both(m, "t", [](const Tensor& t) {
+    check(t.ndim() <= 2, "t: expects at most 2 dimensions, got shape ", t.shape());
+    return t.ndim() == 2 ? transpose(t, 0, 1) : t;
+  });
   def_both(m, "flatten", &flatten, py::arg("start_dim") = 0, py::arg("end_dim") = -1);
   def_both(m, "squeeze", &squeeze, py::arg("dim") = py::none());
   def_both(m, "unsqueeze", &unsqueeze, py::arg("dim"));
@@ -54,16 +56,22 @@ void bind_view(py::module_& m) {
     t.storage().exposed = true;
     return reinterpret_cast<std::uintptr_t>(t.data());
   });
-  def_method("storage_offset", [](const Tensor& t) { return t.offset_bytes() / static_cast<std::int64_t>(t.item_size()); });
+  def_method("storage_offset",
+             [](const Tensor& t) { return t.offset_bytes() / static_cast<std::int64_t>(t.item_size()); });
   def_method("is_contiguous", [](const Tensor& t) { return t.contiguous(); });
   def_method("is_floating_point", [](const Tensor& t) { return is_floating(t.dtype()); });
   def_method("stride", [](const Tensor& t) { return t.strides(); });
-  def_method("stride", [](const Tensor& t, std::int64_t dim) { return t.strides()[wrap_dim(dim, t.ndim(), "stride")]; }, py::arg("dim"));
+  def_method(
+      "stride", [](const Tensor& t, std::int64_t dim) { return t.strides()[wrap_dim(dim, t.ndim(), "stride")]; },
+      py::arg("dim"));
   def_method("size", [](const Tensor& t) { return t.shape(); });
-  def_method("size", [](const Tensor& t, std::int64_t dim) {
-    check_as(ErrorKind::index, t.ndim() > 0, "size: a 0-d tensor has no dimensions");
-    return t.shape()[wrap_dim(dim, t.ndim(), "size")];
-  }, py::arg("dim"));
+  def_method(
+      "size",
+      [](const Tensor& t, std::int64_t dim) {
+        check_as(ErrorKind::index, t.ndim() > 0, "size: a 0-d tensor has no dimensions");
+        return t.shape()[wrap_dim(dim, t.ndim(), "size")];
+      },
+      py::arg("dim"));
 }
 
 }  // namespace lamina::bind

@@ -34,7 +34,7 @@ struct SizeClass {
 };
 SizeClass size_class(std::size_t bytes) {
   if (bytes < kAlignment) bytes = kAlignment;
-  const int shift = std::bit_width(bytes - 1) - 3;  // the top three bits survive
+  const int shift = std::bit_width(bytes - 1) - 3;          // the top three bits survive
   const std::size_t mantissa = ((bytes - 1) >> shift) + 1;  // 5..8
   return {mantissa << shift, shift * 4 + static_cast<int>(mantissa) - 5};
 }
@@ -109,7 +109,8 @@ class Pool {
  private:
   static void* from_system(std::size_t bytes) {
     const bool large = bytes >= kHugePage;
-    void* block = std::aligned_alloc(large ? kHugePage : kAlignment, large ? (bytes + kHugePage - 1) & ~(kHugePage - 1) : bytes);
+    void* block =
+        std::aligned_alloc(large ? kHugePage : kAlignment, large ? (bytes + kHugePage - 1) & ~(kHugePage - 1) : bytes);
     if (block && large) madvise(block, bytes, MADV_HUGEPAGE);  // a hint; refusal costs nothing
     return block;
   }

@@ -88,8 +88,8 @@ inline Dims contiguous_strides(const Dims& shape) {
 // Python's negative dimension numbers; `op` is named in the error.
 inline int wrap_dim(std::int64_t dim, int ndim, const char* op) {
   const int range = ndim == 0 ? 1 : ndim;
-  check_as(ErrorKind::index, dim >= -range && dim < range, op, ": dim ", dim, " is out of range for a tensor with ", ndim,
-           ndim == 1 ? " dimension" : " dimensions");
+  check_as(ErrorKind::index, dim >= -range && dim < range, op, ": dim ", dim, " is out of range for a tensor with ",
+           ndim, ndim == 1 ? " dimension" : " dimensions");
   return static_cast<int>(dim < 0 ? dim + range : dim);
 }
 

@@ -96,12 +96,13 @@ void parallel_chunks(std::int64_t chunks, ChunkTask task, void* context) {
     ChunkTask task;
     void* context;
   } shared{.chunks = chunks, .task = task, .context = context};
-  enter(static_cast<int>(team),
-        [](void* p, int, int) {
-          Shared& s = *static_cast<Shared*>(p);
-          for (std::int64_t c; (c = s.next.fetch_add(1, std::memory_order_relaxed)) < s.chunks;) s.task(s.context, c);
-        },
-        &shared);
+  enter(
+      static_cast<int>(team),
+      [](void* p, int, int) {
+        Shared& s = *static_cast<Shared*>(p);
+        for (std::int64_t c; (c = s.next.fetch_add(1, std::memory_order_relaxed)) < s.chunks;) s.task(s.context, c);
+      },
+      &shared);
 }
 
 void parallel_team(int team, TeamTask task, void* context) {

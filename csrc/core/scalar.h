@@ -33,9 +33,7 @@ class Scalar {
   void check_fits(DType t, const char* op) const {
     if (!is_integer()) return;
     const std::int64_t v = i_;
-    const bool ok = t == DType::u8    ? v >= 0 && v <= 255
-                    : t == DType::i32 ? v >= INT32_MIN && v <= INT32_MAX
-                                      : true;
+    const bool ok = t == DType::u8 ? v >= 0 && v <= 255 : t == DType::i32 ? v >= INT32_MIN && v <= INT32_MAX : true;
     check(ok, op, ": ", v, " does not fit ", name_of(t));
   }
 

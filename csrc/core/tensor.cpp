@@ -2,7 +2,8 @@
 
 namespace lamina {
 
-TensorImpl::TensorImpl(Ref<Storage> storage, std::int64_t offset_bytes, const Dims& shape, const Dims& strides, DType dtype)
+TensorImpl::TensorImpl(Ref<Storage> storage, std::int64_t offset_bytes, const Dims& shape, const Dims& strides,
+                       DType dtype)
     : storage(std::move(storage)), data(static_cast<char*>(this->storage->data) + offset_bytes), dtype(dtype) {
   set_geometry(shape, strides);
 }
@@ -60,9 +61,10 @@ Tensor view_of(const Tensor& t, const Dims& shape, const Dims& strides, std::int
   const Extent e = extent(shape, strides);
   const auto item = static_cast<std::int64_t>(t.item_size());
   const auto bytes = static_cast<std::int64_t>(t.storage().bytes);
-  const bool inside = e.first == e.last ||
-                      (e.first >= -(offset_bytes / item) && e.last <= (bytes - offset_bytes) / item && offset_bytes >= 0);
-  check(inside, "a view of shape ", shape, " and strides ", strides, " reaches outside its storage of ", bytes, " bytes");
+  const bool inside = e.first == e.last || (e.first >= -(offset_bytes / item) &&
+                                            e.last <= (bytes - offset_bytes) / item && offset_bytes >= 0);
+  check(inside, "a view of shape ", shape, " and strides ", strides, " reaches outside its storage of ", bytes,
+        " bytes");
   return Tensor(new TensorImpl(t.impl()->storage, offset_bytes, shape, strides, t.dtype()));
 }
 

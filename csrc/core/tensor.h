@@ -1,4 +1,5 @@
-// A tensor is a counted handle to a TensorImpl: a typed, strided window on a Storage, plus its place in the autograd graph.
+// A tensor is a counted handle to a TensorImpl: a typed, strided window on a Storage, plus its place in the autograd
+// graph.
 #pragma once
 #include <memory>
 
@@ -9,7 +10,8 @@
 
 namespace lamina {
 
-// What core needs to know of an autograd node: that it is counted, and how a chain of them is torn down (autograd/node.h).
+// What core needs to know of an autograd node: that it is counted, and how a chain of them is torn down
+// (autograd/node.h).
 class GraphNode : public RefCounted {
  public:
   virtual ~GraphNode() = default;
@@ -49,8 +51,8 @@ class Tensor {
 // The rarer half of a tensor's autograd state: leaves with gradients, differentiable views.
 struct GradState {
   Tensor grad;
-  Ref<GraphNode> accumulator;  // a leaf's AccumulateGrad node
-  Tensor base;                 // a differentiable view's root: writing to one must tell the other
+  Ref<GraphNode> accumulator;      // a leaf's AccumulateGrad node
+  Tensor base;                     // a differentiable view's root: writing to one must tell the other
   std::uint32_t base_history = 0;  // value of the base's `history` when this view's grad_fn was made
   std::uint32_t history = 0;       // a base's count of in-place changes made through its views
   bool retains_grad = false;

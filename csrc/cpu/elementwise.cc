@@ -9,8 +9,8 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-constexpr std::int64_t kBlock = 512;     // elements staged at once: 4 KiB a double operand
-constexpr std::int64_t kLongRow = 64;    // shorter rows are gathered several to a block
+constexpr std::int64_t kBlock = 512;   // elements staged at once: 4 KiB a double operand
+constexpr std::int64_t kLongRow = 64;  // shorter rows are gathered several to a block
 constexpr int kStageBytes = kBlock * 8;
 
 // ---- run ----
@@ -61,7 +61,8 @@ void run_rows(const Task& t, char (*stage)[kStageBytes], std::int64_t begin, std
       t.inner(p, n, t.params);
       const Operand& out = loop.operands[0];
       if (p[0] == stage[0])
-        moves(t.type[0], out.dtype)(address(out, c.offset[0] + at * out.strides[last]), out.strides[last], stage[0], 1, n);
+        moves(t.type[0], out.dtype)(address(out, c.offset[0] + at * out.strides[last]), out.strides[last], stage[0], 1,
+                                    n);
     }
   });
 }
@@ -111,7 +112,8 @@ void run(Loop loop, Inner inner, DType in_type, DType out_type, Params params) {
 
 // out[r · out_row + c] = in[r + c · in_column] in square tiles, so that both sides use whole cache lines.
 template <class T>
-void transpose(T* out, std::int64_t out_row, const T* in, std::int64_t in_column, std::int64_t rows, std::int64_t columns) {
+void transpose(T* out, std::int64_t out_row, const T* in, std::int64_t in_column, std::int64_t rows,
+               std::int64_t columns) {
   constexpr std::int64_t tile = 64 / sizeof(T) < 16 ? 16 : 64 / sizeof(T);
   for (std::int64_t r0 = 0; r0 < rows; r0 += tile) {
     const std::int64_t r1 = r0 + tile < rows ? r0 + tile : rows;
@@ -128,10 +130,14 @@ void transpose_plane(const Operand& out, const Operand& in, const Cursor& c, int
   void *to = address(out, c.offset[0]), *from = address(in, c.offset[1]);
   const std::int64_t so = out.strides[row_dim], si = in.strides[last];
   switch (item_size(out.dtype)) {
-    case 8: return transpose(static_cast<std::uint64_t*>(to), so, static_cast<const std::uint64_t*>(from), si, rows, columns);
-    case 4: return transpose(static_cast<std::uint32_t*>(to), so, static_cast<const std::uint32_t*>(from), si, rows, columns);
-    case 2: return transpose(static_cast<std::uint16_t*>(to), so, static_cast<const std::uint16_t*>(from), si, rows, columns);
-    default: return transpose(static_cast<std::uint8_t*>(to), so, static_cast<const std::uint8_t*>(from), si, rows, columns);
+    case 8:
+      return transpose(static_cast<std::uint64_t*>(to), so, static_cast<const std::uint64_t*>(from), si, rows, columns);
+    case 4:
+      return transpose(static_cast<std::uint32_t*>(to), so, static_cast<const std::uint32_t*>(from), si, rows, columns);
+    case 2:
+      return transpose(static_cast<std::uint16_t*>(to), so, static_cast<const std::uint16_t*>(from), si, rows, columns);
+    default:
+      return transpose(static_cast<std::uint8_t*>(to), so, static_cast<const std::uint8_t*>(from), si, rows, columns);
   }
 }
 
@@ -140,7 +146,8 @@ void transpose_plane(const Operand& out, const Operand& in, const Cursor& c, int
 int transposed_dimension(const Loop& loop) {
   const Operand &out = loop.operands[0], &in = loop.operands[1];
   const int last = loop.ndim - 1;
-  if (!in.data || in.dtype != out.dtype || out.strides[last] != 1 || in.strides[last] == 1 || loop.shape[last] < 8) return -1;
+  if (!in.data || in.dtype != out.dtype || out.strides[last] != 1 || in.strides[last] == 1 || loop.shape[last] < 8)
+    return -1;
   for (int d = last - 1; d >= 0; --d)
     if (in.strides[d] == 1 && loop.shape[d] >= 8) return d;
   return -1;
@@ -153,20 +160,21 @@ void copy_transposed(const Loop& loop, int row_dim) {
   std::int64_t planes = 1;
   for (int d = 0; d < last; ++d) planes *= d == row_dim ? 1 : loop.shape[d];
   const std::int64_t strip_elements = kRows * loop.shape[last];
-  parallel_for(planes * strips, strip_elements >= kGrain ? 1 : kGrain / strip_elements, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t unit = begin; unit < end; ++unit) {
-      const std::int64_t row = unit % strips * kRows;
-      std::int64_t plane = unit / strips;
-      Cursor c{};
-      for (int d = last - 1; d >= 0; --d) {
-        const std::int64_t index = d == row_dim ? row : plane % loop.shape[d];
-        if (d != row_dim) plane /= loop.shape[d];
-        for (int k = 0; k < 2; ++k) c.offset[k] += index * loop.operands[k].strides[d];
-      }
-      const std::int64_t rows = loop.shape[row_dim] - row < kRows ? loop.shape[row_dim] - row : kRows;
-      transpose_plane(loop.operands[0], loop.operands[1], c, row_dim, last, rows, loop.shape[last]);
-    }
-  });
+  parallel_for(planes * strips, strip_elements >= kGrain ? 1 : kGrain / strip_elements,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t unit = begin; unit < end; ++unit) {
+                   const std::int64_t row = unit % strips * kRows;
+                   std::int64_t plane = unit / strips;
+                   Cursor c{};
+                   for (int d = last - 1; d >= 0; --d) {
+                     const std::int64_t index = d == row_dim ? row : plane % loop.shape[d];
+                     if (d != row_dim) plane /= loop.shape[d];
+                     for (int k = 0; k < 2; ++k) c.offset[k] += index * loop.operands[k].strides[d];
+                   }
+                   const std::int64_t rows = loop.shape[row_dim] - row < kRows ? loop.shape[row_dim] - row : kRows;
+                   transpose_plane(loop.operands[0], loop.operands[1], c, row_dim, last, rows, loop.shape[last]);
+                 }
+               });
 }
 
 void copy(Loop loop) {
@@ -190,9 +198,12 @@ void where_of(const Loop& loop) {
     for_each_run(loop, begin, end, [&](const Cursor& c, std::int64_t, std::int64_t n) {
       T* out = reinterpret_cast<T*>(address(o[0], c.offset[0]));
       const auto* chosen = reinterpret_cast<const std::uint8_t*>(address(o[1], c.offset[1]));
-      const T* a = o[2].data ? reinterpret_cast<const T*>(address(o[2], c.offset[2])) : reinterpret_cast<const T*>(&o[2].immediate);
-      const T* b = o[3].data ? reinterpret_cast<const T*>(address(o[3], c.offset[3])) : reinterpret_cast<const T*>(&o[3].immediate);
-      const std::int64_t so = o[0].strides[last], sc = o[1].strides[last], sa = o[2].strides[last], sb = o[3].strides[last];
+      const T* a = o[2].data ? reinterpret_cast<const T*>(address(o[2], c.offset[2]))
+                             : reinterpret_cast<const T*>(&o[2].immediate);
+      const T* b = o[3].data ? reinterpret_cast<const T*>(address(o[3], c.offset[3]))
+                             : reinterpret_cast<const T*>(&o[3].immediate);
+      const std::int64_t so = o[0].strides[last], sc = o[1].strides[last], sa = o[2].strides[last],
+                         sb = o[3].strides[last];
       if (so == 1 && sc == 1 && sa == 1 && sb == 1)
         for (std::int64_t i = 0; i < n; ++i) out[i] = chosen[i] ? a[i] : b[i];
       else
@@ -210,7 +221,8 @@ void where(Loop loop) {
   }
 }
 
-void iota(void* out, DType dtype, double start, double step, std::int64_t int_start, std::int64_t int_step, std::int64_t n) {
+void iota(void* out, DType dtype, double start, double step, std::int64_t int_start, std::int64_t int_step,
+          std::int64_t n) {
   parallel_for(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     char* to = static_cast<char*>(out) + begin * static_cast<std::int64_t>(item_size(dtype));
     for (std::int64_t i = begin; i < end; ++i, to += item_size(dtype)) {
@@ -244,8 +256,8 @@ LAMINA_INLINE void put(Mask<T> m, std::uint8_t* out, std::int64_t i, int n) {
   m.store_bytes(out + i, n);
 }
 
-// out[i] = f(in[0][i], in[1][i] …), a vector at a time, the tail through masked loads: the same instructions, so that an
-// element's bits do not depend on where it lies.
+// out[i] = f(in[0][i], in[1][i] …), a vector at a time, the tail through masked loads: the same instructions, so that
+// an element's bits do not depend on where it lies.
 template <int inputs, class T, class Out, class F>
 LAMINA_INLINE void sweep(void* const* p, std::int64_t n, F f) {
   using V = Vec<T>;
@@ -254,16 +266,22 @@ LAMINA_INLINE void sweep(void* const* p, std::int64_t n, F f) {
   const T* b = static_cast<const T*>(p[inputs > 1 ? 2 : 1]);
   const T* c = static_cast<const T*>(p[inputs > 2 ? 3 : 1]);
   const auto at = [&](std::int64_t i) {
-    if constexpr (inputs == 1) return f(V::load(a + i));
-    else if constexpr (inputs == 2) return f(V::load(a + i), V::load(b + i));
-    else return f(V::load(a + i), V::load(b + i), V::load(c + i));
+    if constexpr (inputs == 1)
+      return f(V::load(a + i));
+    else if constexpr (inputs == 2)
+      return f(V::load(a + i), V::load(b + i));
+    else
+      return f(V::load(a + i), V::load(b + i), V::load(c + i));
   };
   std::int64_t i = 0;
   for (; i + V::width <= n; i += V::width) put(at(i), out, i);
   if (const int rest = static_cast<int>(n - i)) {
-    if constexpr (inputs == 1) put(f(V::load(a + i, rest)), out, i, rest);
-    else if constexpr (inputs == 2) put(f(V::load(a + i, rest), V::load(b + i, rest)), out, i, rest);
-    else put(f(V::load(a + i, rest), V::load(b + i, rest), V::load(c + i, rest)), out, i, rest);
+    if constexpr (inputs == 1)
+      put(f(V::load(a + i, rest)), out, i, rest);
+    else if constexpr (inputs == 2)
+      put(f(V::load(a + i, rest), V::load(b + i, rest)), out, i, rest);
+    else
+      put(f(V::load(a + i, rest), V::load(b + i, rest), V::load(c + i, rest)), out, i, rest);
   }
 }
 
@@ -274,8 +292,10 @@ LAMINA_INLINE void sweep_plain(void* const* p, std::int64_t n, F f) {
   const T* a = static_cast<const T*>(p[1]);
   const T* b = static_cast<const T*>(p[inputs > 1 ? 2 : 1]);
   for (std::int64_t i = 0; i < n; ++i) {
-    if constexpr (inputs == 1) out[i] = static_cast<Out>(f(a[i]));
-    else out[i] = static_cast<Out>(f(a[i], b[i]));
+    if constexpr (inputs == 1)
+      out[i] = static_cast<Out>(f(a[i]));
+    else
+      out[i] = static_cast<Out>(f(a[i], b[i]));
   }
 }
 
@@ -287,8 +307,10 @@ using OutOf = std::conditional_t<kind == Kind::predicate, std::uint8_t, T>;
 template <class Op, Kind kind, class T>
 void unary(void* const* p, std::int64_t n, const double* params) {
   const auto f = [params](auto x) { return Op::f(x, params); };
-  if constexpr (kIsFloat<T>) sweep<1, T, OutOf<kind, T>>(p, n, f);
-  else sweep_plain<1, T, OutOf<kind, T>>(p, n, f);
+  if constexpr (kIsFloat<T>)
+    sweep<1, T, OutOf<kind, T>>(p, n, f);
+  else
+    sweep_plain<1, T, OutOf<kind, T>>(p, n, f);
 }
 template <class Op, class T>
 void unary_grad(void* const* p, std::int64_t n, const double* params) {
@@ -297,21 +319,25 @@ void unary_grad(void* const* p, std::int64_t n, const double* params) {
 template <class Op, Kind kind, class T>
 void binary(void* const* p, std::int64_t n, const double*) {
   const auto f = [](auto a, auto b) { return Op::f(a, b); };
-  if constexpr (kIsFloat<T>) sweep<2, T, OutOf<kind, T>>(p, n, f);
-  else sweep_plain<2, T, OutOf<kind, T>>(p, n, f);
+  if constexpr (kIsFloat<T>)
+    sweep<2, T, OutOf<kind, T>>(p, n, f);
+  else
+    sweep_plain<2, T, OutOf<kind, T>>(p, n, f);
 }
 template <class Op, int side, class T>
 void binary_grad(void* const* p, std::int64_t n, const double*) {
   sweep<3, T, T>(p, n, [](auto dy, auto a, auto b) {
-    if constexpr (side == 0) return Op::da(dy, a, b);
-    else return Op::db(dy, a, b);
+    if constexpr (side == 0)
+      return Op::da(dy, a, b);
+    else
+      return Op::db(dy, a, b);
   });
 }
 
 // ---- the table ----
 
-constexpr int F32 = static_cast<int>(DType::f32), F64 = static_cast<int>(DType::f64), I64 = static_cast<int>(DType::i64),
-              I32 = static_cast<int>(DType::i32), U8 = static_cast<int>(DType::u8);
+constexpr int F32 = static_cast<int>(DType::f32), F64 = static_cast<int>(DType::f64),
+              I64 = static_cast<int>(DType::i64), I32 = static_cast<int>(DType::i32), U8 = static_cast<int>(DType::u8);
 
 template <class Op, Kind kind, Saves saves>
 void fill_unary(ElementwiseTable& t, UnaryOp op) {
@@ -360,7 +386,8 @@ void fill_elementwise(ElementwiseTable& t) {
   t.iota = iota;
 #define LAMINA_FILL_UNARY(name, kind, saves, ...) \
   fill_unary<formula::name##_op, Kind::kind, Saves::saves>(t, UnaryOp::name);
-#define LAMINA_FILL_BINARY(name, kind, saves) fill_binary<formula::name##_op, Kind::kind, Saves::saves>(t, BinaryOp::name);
+#define LAMINA_FILL_BINARY(name, kind, saves) \
+  fill_binary<formula::name##_op, Kind::kind, Saves::saves>(t, BinaryOp::name);
   LAMINA_UNARY_OPS(LAMINA_FILL_UNARY)
   LAMINA_BINARY_OPS(LAMINA_FILL_BINARY)
 }

@@ -265,18 +265,12 @@ void multiply_floats(const GemmArgs& g) {
 
 void multiply(const GemmArgs& g) {
   switch (g.dtype) {
-    case DType::f32:
-      return multiply_floats<float>(g);
-    case DType::f64:
-      return multiply_floats<double>(g);
-    case DType::i64:
-      return multiply_integers<std::int64_t>(g);
-    case DType::i32:
-      return multiply_integers<std::int32_t>(g);
-    case DType::u8:
-      return multiply_integers<std::uint8_t>(g);
-    default:
-      return;
+    case DType::f32: return multiply_floats<float>(g);
+    case DType::f64: return multiply_floats<double>(g);
+    case DType::i64: return multiply_integers<std::int64_t>(g);
+    case DType::i32: return multiply_integers<std::int32_t>(g);
+    case DType::u8: return multiply_integers<std::uint8_t>(g);
+    default: return;
   }
 }
 
@@ -303,12 +297,9 @@ void pack_matrix(void* packed, const GemmOperand& operand, std::int64_t k, std::
 void pack_b(void* packed, DType dtype, DType source, const GemmOperand& b, std::int64_t k, std::int64_t n) {
   if (dtype == DType::f64) return pack_matrix<double, double>(packed, b, k, n);
   switch (source) {
-    case DType::f16:
-      return pack_matrix<float, float16>(packed, b, k, n);
-    case DType::bf16:
-      return pack_matrix<float, bfloat16>(packed, b, k, n);
-    default:
-      return pack_matrix<float, float>(packed, b, k, n);
+    case DType::f16: return pack_matrix<float, float16>(packed, b, k, n);
+    case DType::bf16: return pack_matrix<float, bfloat16>(packed, b, k, n);
+    default: return pack_matrix<float, float>(packed, b, k, n);
   }
 }
 

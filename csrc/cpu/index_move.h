@@ -65,14 +65,10 @@ struct Add {
 template <class Run>
 LAMINA_INLINE void with_bits(DType t, Run run) {
   switch (item_size(t)) {
-    case 8:
-      return run(std::uint64_t{});
-    case 4:
-      return run(std::uint32_t{});
-    case 2:
-      return run(std::uint16_t{});
-    default:
-      return run(std::uint8_t{});
+    case 8: return run(std::uint64_t{});
+    case 4: return run(std::uint32_t{});
+    case 2: return run(std::uint16_t{});
+    default: return run(std::uint8_t{});
   }
 }
 

@@ -55,7 +55,9 @@ struct Extreme {
       using V = Vec<T>;
       constexpr int W = V::width;
       const V first(widen(x[0]));
-      const T best = fold(join_block<T>(x, n, first, [](V v) { return v; }, Order::template pick<V>), Order::template pick<V>);
+      const T best = fold(join_block<T>(
+                              x, n, first, [](V v) { return v; }, Order::template pick<V>),
+                          Order::template pick<V>);
       const auto found = [best](V v) { return best == best ? v == V(best) : isnan(v); };
       std::int64_t i = 0;
       while (i + W <= n && !any(found(V::load(x + i)))) i += W;
@@ -103,7 +105,8 @@ struct Extreme {
         }
     }
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t at, const Reduction&) {
+  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t at,
+                   const Reduction&) {
     b.at = at;
     for (std::int64_t c = 0; c < n; ++c) b.value[c] = static_cast<T>(widen(x[c])), b.row[c] = 0;
     std::int64_t r = 1;

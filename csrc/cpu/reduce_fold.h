@@ -52,7 +52,8 @@ struct Fold {
     const double p = g.p;
     const V neutral(Op::template neutral<T>());
     if constexpr (floating) {
-      const V total = join_block<T>(x, n, neutral, [p](V v) { return Op::map(v, p); }, join);
+      const V total = join_block<T>(
+          x, n, neutral, [p](V v) { return Op::map(v, p); }, join);
       return static_cast<Wide>(fold(total, [](V a, V b) { return join(a, b); }));
     } else {
       V a[kInFlight];

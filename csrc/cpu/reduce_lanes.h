@@ -12,10 +12,11 @@ constexpr bool kIsFloating = Real<In> || std::is_same_v<In, float16> || std::is_
 template <class In>
 using FloatLane = std::conditional_t<std::is_same_v<In, double>, double, float>;
 
-// A few vectors in flight hide the latency of an addition; each takes 16 before they are joined, which bounds the error.
+// A few vectors in flight hide the latency of an addition; each takes 16 before they are joined, which bounds the
+// error.
 constexpr int kInFlight = 8;
 template <class T>
-constexpr std::int64_t kVectorBlock = 16 * kInFlight * Vec<T>::width;
+constexpr std::int64_t kVectorBlock = 16 * kInFlight* Vec<T>::width;
 
 template <class T>
 LAMINA_INLINE Mask<T> first_lanes(int n) {
@@ -42,7 +43,8 @@ LAMINA_INLINE Vec<T> join_block(const In* x, std::int64_t n, Vec<T> neutral, F f
   for (; i + kInFlight * W <= n; i += kInFlight * W)
     for (int k = 0; k < kInFlight; ++k) a[k] = join(a[k], f(V::load(x + i + k * W)));
   for (; i + W <= n; i += W) a[0] = join(a[0], f(V::load(x + i)));
-  if (const int rest = static_cast<int>(n - i)) a[1] = join(a[1], select(first_lanes<T>(rest), f(V::load(x + i, rest)), neutral));
+  if (const int rest = static_cast<int>(n - i))
+    a[1] = join(a[1], select(first_lanes<T>(rest), f(V::load(x + i, rest)), neutral));
   return n < kInFlight * W ? join(a[0], a[1]) : join_tree(a, join);
 }
 template <class V>

@@ -1,4 +1,5 @@
-// log(sum(exp(x))) without overflow: the sum is kept relative to exp(shift), the shift being the largest element so far.
+// log(sum(exp(x))) without overflow: the sum is kept relative to exp(shift), the shift being the largest element so
+// far.
 #pragma once
 #include "cpu/elementwise_move.h"
 #include "cpu/reduce_driver.h"
@@ -37,12 +38,14 @@ struct LogSumExp {
 
   static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction&) {
     const V lowest(static_cast<T>(-HUGE_VAL));
-    const T largest = hmax(join_block<T>(x, n, lowest, [](V v) { return v; }, [](V a, V b) { return maximum(a, b); }));
+    const T largest = hmax(join_block<T>(
+        x, n, lowest, [](V v) { return v; }, [](V a, V b) { return maximum(a, b); }));
     return {largest, relative_sum(x, n, largest)};
   }
   static double relative_sum(const In* x, std::int64_t n, T shift) {
     const V by(finite_or_zero(shift));
-    return sum(join_block<T>(x, n, V(0), [by](V v) { return exp(v - by); }, plus<V>));
+    return sum(join_block<T>(
+        x, n, V(0), [by](V v) { return exp(v - by); }, plus<V>));
   }
 
   struct Band {
@@ -67,7 +70,8 @@ struct LogSumExp {
     for (; c + W <= n; c += W) group(c, [](const In* p) { return V::load(p); });
     if (const int rest = static_cast<int>(n - c)) group(c, [rest](const In* p) { return V::load(p, rest); });
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t, const Reduction&) {
+  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
+                   const Reduction&) {
     band(b, x, rows, stride, n);
   }
   static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n) {

@@ -32,10 +32,14 @@ struct Variance {
   static Partial merge(Partial a, Partial b) { return join_moments(a, b); }
 
   static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction&) {
-    const T center = sum(join_block<T>(x, n, V(0), [](V v) { return v; }, plus<V>)) / static_cast<T>(n);
+    const T center = sum(join_block<T>(
+                         x, n, V(0), [](V v) { return v; }, plus<V>)) /
+                     static_cast<T>(n);
     const V c(center);
-    const T rest = sum(join_block<T>(x, n, V(0), [c](V v) { return v - c; }, plus<V>));
-    const T squares = sum(join_block<T>(x, n, V(0), [c](V v) { return (v - c) * (v - c); }, plus<V>));
+    const T rest = sum(join_block<T>(
+        x, n, V(0), [c](V v) { return v - c; }, plus<V>));
+    const T squares = sum(join_block<T>(
+        x, n, V(0), [c](V v) { return (v - c) * (v - c); }, plus<V>));
     return centered(static_cast<double>(n), center, rest, squares);
   }
 
@@ -60,9 +64,12 @@ struct Variance {
       keep(join_tree(v, plus<V>), squares + c);
     };
     std::int64_t c = 0;
-    for (; c + W <= n; c += W) group(c, [](const In* p) { return V::load(p); }, [](V v, T* to) { v.store(to); });
+    for (; c + W <= n; c += W)
+      group(
+          c, [](const In* p) { return V::load(p); }, [](V v, T* to) { v.store(to); });
     if (const int rest = static_cast<int>(n - c))
-      group(c, [rest](const In* p) { return V::load(p, rest); }, [rest](V v, T* to) { v.store(to, rest); });
+      group(
+          c, [rest](const In* p) { return V::load(p, rest); }, [rest](V v, T* to) { v.store(to, rest); });
     const double before = b.count, count = before + rows, share = rows / count;
     b.count = count;
     if (before == 0)
@@ -79,7 +86,8 @@ struct Variance {
         b.squares[c] += m.squares + delta * delta * before * share;
       }
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t, const Reduction&) {
+  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
+                   const Reduction&) {
     b.count = 0;
     std::int64_t r = 0;
     for (; r + kGroup <= rows; r += kGroup) add_rows<kGroup>(b, x + r * stride, stride, n);

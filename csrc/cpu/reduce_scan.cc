@@ -1,5 +1,6 @@
-// Running sums and products, and the gradients that need running products. All are one walk along a row; rows are walked
-// by different threads, and a long running sum is cut: first the sums of its chunks, then every chunk from its offset.
+// Running sums and products, and the gradients that need running products. All are one walk along a row; rows are
+// walked by different threads, and a long running sum is cut: first the sums of its chunks, then every chunk from its
+// offset.
 #include "cpu/elementwise_move.h"
 #include "cpu/reduce_driver.h"
 #include "cpu/reduce_lanes.h"
@@ -77,12 +78,13 @@ void scan_columns(const In* x, In* out, const Along& s, std::int64_t step, std::
 template <class Body>
 void for_each_strip(const Along& s, Body body) {
   const std::int64_t strips = (s.inner + kColumns - 1) / kColumns;
-  parallel_for(s.outer * strips, grain_for(s.length * smaller(s.inner, kColumns)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) {
-      const std::int64_t first = t % strips * kColumns;
-      body(t / strips * s.length * s.inner + first, smaller(kColumns, s.inner - first));
-    }
-  });
+  parallel_for(s.outer * strips, grain_for(s.length * smaller(s.inner, kColumns)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t t = begin; t < end; ++t) {
+                   const std::int64_t first = t % strips * kColumns;
+                   body(t / strips * s.length * s.inner + first, smaller(kColumns, s.inner - first));
+                 }
+               });
 }
 
 // `reverse`: from the last element to the first. `scratch` has room for one Carry a chunk of kRowChunk elements.
@@ -92,7 +94,8 @@ void scan(Along s, bool reverse, const void* input, void* output, void* scratch)
   const In* x = static_cast<const In*>(input) + start;
   In* out = static_cast<In*>(output) + start;
   if (s.inner > 1)
-    return for_each_strip(s, [&](std::int64_t at, std::int64_t columns) { scan_columns<Op>(x + at, out + at, s, step, columns); });
+    return for_each_strip(
+        s, [&](std::int64_t at, std::int64_t columns) { scan_columns<Op>(x + at, out + at, s, step, columns); });
   if (!scan_in_two_steps(s))
     return parallel_for(s.outer, grain_for(n), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t o = begin; o < end; ++o) scan_run<Op>(x + o * n, out + o * n, n, step, Carry<In>(Op::neutral));
@@ -121,7 +124,8 @@ void scan(Along s, bool reverse, const void* input, void* output, void* scratch)
 // zeros are like any other number.
 template <class In>
 void cumprod_grad(Along s, const void* input, const void* output, const void* out_grad, void* in_grad) {
-  const In *x = static_cast<const In*>(input), *y = static_cast<const In*>(output), *dy = static_cast<const In*>(out_grad);
+  const In *x = static_cast<const In*>(input), *y = static_cast<const In*>(output),
+           *dy = static_cast<const In*>(out_grad);
   In* dx = static_cast<In*>(in_grad);
   for_each_strip(s, [&](std::int64_t first, std::int64_t columns) {
     alignas(64) double sums[kColumns];
@@ -140,7 +144,8 @@ void cumprod_grad(Along s, const void* input, const void* output, const void* ou
 // before and what stands after.
 template <class In>
 void prod_grad(Along s, const void* input, const void* output, const void* out_grad, void* in_grad) {
-  const In *x = static_cast<const In*>(input), *y = static_cast<const In*>(output), *dy = static_cast<const In*>(out_grad);
+  const In *x = static_cast<const In*>(input), *y = static_cast<const In*>(output),
+           *dy = static_cast<const In*>(out_grad);
   In* dx = static_cast<In*>(in_grad);
   for_each_strip(s, [&](std::int64_t first, std::int64_t columns) {
     const std::int64_t outer = first / (s.length * s.inner), y_first = outer * s.inner + first % s.inner;
@@ -149,7 +154,8 @@ void prod_grad(Along s, const void* input, const void* output, const void* out_g
       const In* from = x + first + c;
       In* to = dx + first + c;
       if (product != 0 && !isinf(product)) {
-        for (std::int64_t i = 0; i < s.length; ++i) to[i * s.inner] = convert<In>(g * product / widen(from[i * s.inner]));
+        for (std::int64_t i = 0; i < s.length; ++i)
+          to[i * s.inner] = convert<In>(g * product / widen(from[i * s.inner]));
         continue;
       }
       double before = 1, after = g;

@@ -68,7 +68,9 @@ struct Backward {
       else
         return y * dy;
     }
-    static const In* beside(const In* y, const Reduction& g) { return static_cast<const In*>(g.other) + (y - static_cast<const In*>(g.in)); }
+    static const In* beside(const In* y, const Reduction& g) {
+      return static_cast<const In*>(g.other) + (y - static_cast<const In*>(g.in));
+    }
     static Partial merge(Partial a, Partial b) { return a + b; }
     static Partial block(const In* y, std::int64_t n, std::int64_t, const Reduction& g) {
       const In* dy = beside(y, g);
@@ -95,7 +97,8 @@ struct Backward {
       for (; c + W <= n; c += W) group(c, [](const In* p) { return V::load(p); });
       if (const int rest = static_cast<int>(n - c)) group(c, [rest](const In* p) { return V::load(p, rest); });
     }
-    static void band(Band& b, const In* y, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t, const Reduction& g) {
+    static void band(Band& b, const In* y, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
+                     const Reduction& g) {
       const In* dy = beside(y, g);
       for (T& s : b.sum) s = 0;
       std::int64_t r = 0;
@@ -103,7 +106,9 @@ struct Backward {
       for (; r < rows; ++r) add_rows<1>(b, y + r * stride, dy + r * stride, stride, n);
     }
     static LAMINA_INLINE Partial partial(const Band& b, std::int64_t c) { return b.sum[c]; }
-    static LAMINA_INLINE void store(const Reduction& g, std::int64_t at, Partial p) { static_cast<T*>(g.out)[at] = static_cast<T>(p); }
+    static LAMINA_INLINE void store(const Reduction& g, std::int64_t at, Partial p) {
+      static_cast<T*>(g.out)[at] = static_cast<T>(p);
+    }
   };
   static LAMINA_INLINE V formula(V y, V dy, V a, V) {
     if constexpr (logarithm)
@@ -135,22 +140,26 @@ LAMINA_INLINE void apply(const Operands& p, std::int64_t at, std::int64_t n, A a
 template <class S>
 void apply_to_row(const Operands& p, std::int64_t at, std::int64_t n, Statistic<typename S::T> s) {
   const typename S::V a(s.a), b(s.b);
-  apply<S>(p, at, n, [a](std::int64_t) { return a; }, [b](std::int64_t) { return b; });
+  apply<S>(
+      p, at, n, [a](std::int64_t) { return a; }, [b](std::int64_t) { return b; });
 }
 // `a` and `b` are vectors of n statistics, padded to whole vectors.
 template <class S>
-void apply_to_columns(const Operands& p, std::int64_t at, std::int64_t rows, std::int64_t stride, std::int64_t n, const typename S::T* a,
-                      const typename S::T* b) {
+void apply_to_columns(const Operands& p, std::int64_t at, std::int64_t rows, std::int64_t stride, std::int64_t n,
+                      const typename S::T* a, const typename S::T* b) {
   using V = typename S::V;
   for (std::int64_t r = 0; r < rows; ++r)
-    apply<S>(p, at + r * stride, n, [a](std::int64_t c) { return V::load(a + c); }, [b](std::int64_t c) { return V::load(b + c); });
+    apply<S>(
+        p, at + r * stride, n, [a](std::int64_t c) { return V::load(a + c); },
+        [b](std::int64_t c) { return V::load(b + c); });
 }
 
 template <class T>
 void softmax_in_place(const T* x, T* y, std::int64_t n) {
   using V = Vec<T>;
   constexpr int W = V::width, flight = 4;
-  const V by(hmax(join_block<T>(x, n, V(static_cast<T>(-HUGE_VAL)), [](V v) { return v; }, [](V a, V b) { return maximum(a, b); })));
+  const V by(hmax(join_block<T>(
+      x, n, V(static_cast<T>(-HUGE_VAL)), [](V v) { return v; }, [](V a, V b) { return maximum(a, b); })));
   double total = 0;
   for (std::int64_t block = 0; block < n; block += kVectorBlock<T>) {
     const std::int64_t end = smaller(block + kVectorBlock<T>, n);
@@ -202,20 +211,21 @@ void whole_columns(const Along& shape, const Reduction& g, const Operands& p) {
   const std::int64_t fitting = kStripBytes / static_cast<std::int64_t>(sizeof(T)) / shape.length / 64 * 64;
   const std::int64_t width = fitting < 64 ? 64 : smaller(fitting, kStripColumns);
   const std::int64_t strips = (shape.inner + width - 1) / width;
-  parallel_for(shape.outer * strips, grain_for(shape.length * smaller(width, shape.inner)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) {
-      const std::int64_t first = t % strips * width, n = smaller(width, shape.inner - first);
-      const std::int64_t at = t / strips * shape.length * shape.inner + first;
-      typename R::Band band;
-      R::band(band, static_cast<const typename S::In*>(p.x) + at, shape.length, shape.inner, n, 0, g);
-      alignas(64) T a[kStripColumns], b[kStripColumns];
-      for (std::int64_t c = 0; c < n; ++c) {
-        const Statistic<T> s = S::statistic(R::partial(band, c));
-        a[c] = s.a, b[c] = s.b;
-      }
-      apply_to_columns<S>(p, at, shape.length, shape.inner, n, a, b);
-    }
-  });
+  parallel_for(shape.outer * strips, grain_for(shape.length * smaller(width, shape.inner)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t t = begin; t < end; ++t) {
+                   const std::int64_t first = t % strips * width, n = smaller(width, shape.inner - first);
+                   const std::int64_t at = t / strips * shape.length * shape.inner + first;
+                   typename R::Band band;
+                   R::band(band, static_cast<const typename S::In*>(p.x) + at, shape.length, shape.inner, n, 0, g);
+                   alignas(64) T a[kStripColumns], b[kStripColumns];
+                   for (std::int64_t c = 0; c < n; ++c) {
+                     const Statistic<T> s = S::statistic(R::partial(band, c));
+                     a[c] = s.a, b[c] = s.b;
+                   }
+                   apply_to_columns<S>(p, at, shape.length, shape.inner, n, a, b);
+                 }
+               });
 }
 
 template <class S>
@@ -230,11 +240,12 @@ void in_two_steps(const Along& shape, const Reduction& g, const Operands& p) {
       apply_to_row<S>(p, row * shape.length + first, smaller(kRowChunk, shape.length - first), {a[row], b[row]});
     });
   }
-  const std::int64_t rows = shape.inner < kReduceGrain ? kReduceGrain / shape.inner : 1, cuts = (shape.length + rows - 1) / rows;
+  const std::int64_t rows = shape.inner < kReduceGrain ? kReduceGrain / shape.inner : 1,
+                     cuts = (shape.length + rows - 1) / rows;
   parallel_for(shape.outer * cuts, 1, [&](std::int64_t t, std::int64_t) {
     const std::int64_t o = t / cuts, first = t % cuts * rows;
-    apply_to_columns<S>(p, (o * shape.length + first) * shape.inner, smaller(rows, shape.length - first), shape.inner, shape.inner,
-                        a + o * shape.inner, b + o * shape.inner);
+    apply_to_columns<S>(p, (o * shape.length + first) * shape.inner, smaller(rows, shape.length - first), shape.inner,
+                        shape.inner, a + o * shape.inner, b + o * shape.inner);
   });
 }
 

@@ -120,9 +120,10 @@ struct ElementwiseTable {
   // operand 0 = operand 1 (bool) ? operand 2 : operand 3; the last three of one type with operand 0.
   void (*where)(Loop loop);
   // out[i] = start + i · step, in double for floating types, in int64 for the others.
-  void (*iota)(void* out, DType dtype, double start, double step, std::int64_t int_start, std::int64_t int_step, std::int64_t n);
-  Inner unary[kUnaryOps][kDTypeCount];            // null: not defined for the type
-  Inner unary_grad[kUnaryOps][kDTypeCount];       // dx from (dy, what is saved)
+  void (*iota)(void* out, DType dtype, double start, double step, std::int64_t int_start, std::int64_t int_step,
+               std::int64_t n);
+  Inner unary[kUnaryOps][kDTypeCount];       // null: not defined for the type
+  Inner unary_grad[kUnaryOps][kDTypeCount];  // dx from (dy, what is saved)
   Inner binary[kBinaryOps][kDTypeCount];
   Inner binary_grad[2][kBinaryOps][kDTypeCount];  // [0] da, [1] db from (dy, a, b)
 };

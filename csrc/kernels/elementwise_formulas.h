@@ -1,5 +1,5 @@
-// One struct per row of the lists in elementwise.h: f, and the derivative times dy. V is Vec<float>, Vec<double> or a plain
-// number; p holds the row's parameters in order. df receives what the row saves: the input x or the output y.
+// One struct per row of the lists in elementwise.h: f, and the derivative times dy. V is Vec<float>, Vec<double> or a
+// plain number; p holds the row's parameters in order. df receives what the row saves: the input x or the output y.
 #pragma once
 #include "kernels/elementwise.h"
 #include "kernels/elementwise_arith.h"
@@ -16,6 +16,9 @@ template <class V>
 V gate(V dy, decltype(V() < V()) open) {  // dy where open, else 0
   return select(open, dy, V(0));
 }
+
+// Value and derivative, a line each.
+// clang-format off
 
 // ---- exponentials and logarithms ----
 struct exp_op {
@@ -404,6 +407,8 @@ struct logical_or_op {
 struct logical_xor_op {
   template <class V> static auto f(V a, V b) { return (a != V(0)) ^ (b != V(0)); }
 };
+
+// clang-format on
 
 }  // namespace formula
 }  // namespace

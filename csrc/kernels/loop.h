@@ -1,5 +1,5 @@
-// The iteration space of an element-wise kernel, passed by value: sizes, and for every operand (the output is operand 0)
-// its first element, its strides in elements (0 where it is broadcast) and its type. Dimensions run outermost first.
+// The iteration space of an element-wise kernel, passed by value: sizes, and for every operand (the output is operand
+// 0) its first element, its strides in elements (0 where it is broadcast) and its type. Dimensions run outermost first.
 #pragma once
 #include <cstdint>
 

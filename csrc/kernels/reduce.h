@@ -51,9 +51,9 @@ struct Axis {
 struct Reduction {
   const void* in;
   void* out;
-  void* second;   // a second output of the same geometry, or null
+  void* second;       // a second output of the same geometry, or null
   const void* other;  // a second input, laid out like `in`, or null
-  void* scratch;  // outputs · width · pieces · kPartialBytes; null for one piece
+  void* scratch;      // outputs · width · pieces · kPartialBytes; null for one piece
   bool columns;
   int kept_count, reduced_count;
   Axis kept[kLoopDims], reduced[kLoopDims];
@@ -75,9 +75,9 @@ struct Along {
   std::int64_t outer, length, inner;
 };
 
-// A softmax needs something of all elements of a row before it can write one. Where a row (or, for inner > 1, a strip of
-// columns) fits a thread's cache, one task does both; longer ones are first reduced by all threads: `statistics` then is
-// the plan of that reduction, with room for its results in out and second.
+// A softmax needs something of all elements of a row before it can write one. Where a row (or, for inner > 1, a strip
+// of columns) fits a thread's cache, one task does both; longer ones are first reduced by all threads: `statistics`
+// then is the plan of that reduction, with room for its results in out and second.
 constexpr std::int64_t kLongestColumn = 512;
 constexpr std::int64_t kStatisticsPadding = 16;  // elements beyond the last: they are read in whole vectors
 static constexpr bool softmax_in_two_steps(const Along& a) {

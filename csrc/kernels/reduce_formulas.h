@@ -1,5 +1,5 @@
-// One struct per row of LAMINA_FOLDS. V is a vector or a plain number of the type that a block is folded in; Wide is what
-// blocks are joined in: blocks are short, so that float sums lose next to nothing on the way.
+// One struct per row of LAMINA_FOLDS. V is a vector or a plain number of the type that a block is folded in; Wide is
+// what blocks are joined in: blocks are short, so that float sums lose next to nothing on the way.
 #pragma once
 #include <limits>
 

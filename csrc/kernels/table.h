@@ -4,8 +4,8 @@
 #include "kernels/gemm.h"
 #include "kernels/index.h"
 #include "kernels/peak.h"
-#include "kernels/reduce.h"
 #include "kernels/random.h"
+#include "kernels/reduce.h"
 
 namespace lamina {
 

@@ -34,9 +34,7 @@ struct Types {
   DType compute, result;
 };
 Types types_of(const char* name, Kind kind, DType t) {
-  const bool allowed = kind == Kind::bits         ? !is_floating(t)
-                       : kind == Kind::arithmetic ? t != DType::b8
-                                                  : true;
+  const bool allowed = kind == Kind::bits ? !is_floating(t) : kind == Kind::arithmetic ? t != DType::b8 : true;
   check_as(ErrorKind::type, allowed, name, " is not defined for ", lamina::name_of(t));
   if (kind == Kind::floating && !is_floating(t)) return {DType::f32, DType::f32};
   return {compute_type(t), kind == Kind::predicate ? DType::b8 : t};
@@ -55,7 +53,8 @@ Inner slot(const Inner (&slots)[kDTypeCount], DType t, const char* name, Device 
 void write_unary(UnaryOp op, const Tensor& out, const Tensor& x, const Params& params) {
   const Types types = types_of(row(op).name, row(op).kind, x.dtype());
   const DType inner_out = row(op).kind == Kind::predicate ? DType::b8 : types.compute;
-  const Inner inner = slot(kernels(x.device()).elementwise.unary[static_cast<int>(op)], types.compute, row(op).name, x.device());
+  const Inner inner =
+      slot(kernels(x.device()).elementwise.unary[static_cast<int>(op)], types.compute, row(op).name, x.device());
   run(x, LoopBuilder(x.shape()).add(out).add(x).build(), inner, types.compute, inner_out, params);
 }
 
@@ -70,7 +69,8 @@ Ref<Node> unary_node(UnaryOp op, const Tensor& x, SavedTensor saved, const Param
 
 void write_binary(BinaryOp op, const Tensor& out, const Arg& a, const Arg& b, DType compute) {
   const DType inner_out = row(op).kind == Kind::predicate ? DType::b8 : compute;
-  const Inner inner = slot(kernels(out.device()).elementwise.binary[static_cast<int>(op)], compute, row(op).name, out.device());
+  const Inner inner =
+      slot(kernels(out.device()).elementwise.binary[static_cast<int>(op)], compute, row(op).name, out.device());
   run(out, LoopBuilder(out.shape()).add(out).add(a, compute).add(b, compute).build(), inner, compute, inner_out);
 }
 
@@ -94,7 +94,8 @@ class SavedArg {
 
 Tensor binary_gradient(BinaryOp op, int side, const Tensor& dy, const Arg& a, const Arg& b) {
   const DType t = compute_type(dy.dtype());
-  const Inner inner = slot(kernels(dy.device()).elementwise.binary_grad[side][static_cast<int>(op)], t, row(op).name, dy.device());
+  const Inner inner =
+      slot(kernels(dy.device()).elementwise.binary_grad[side][static_cast<int>(op)], t, row(op).name, dy.device());
   const Tensor d = empty_like_layout(dy, dy.dtype());
   run(dy, LoopBuilder(dy.shape()).add(d).add(dy).add(a, t).add(b, t).build(), inner, t, t);
   return d;
@@ -177,7 +178,8 @@ Saves saves_of(UnaryOp op) { return row(op).saves; }
 
 Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const Params& params) {
   const DType t = compute_type(dy.dtype());
-  const Inner inner = slot(kernels(dy.device()).elementwise.unary_grad[static_cast<int>(op)], t, row(op).name, dy.device());
+  const Inner inner =
+      slot(kernels(dy.device()).elementwise.unary_grad[static_cast<int>(op)], t, row(op).name, dy.device());
   const Tensor dx = empty_like_layout(dy, dy.dtype());
   run(dy, LoopBuilder(dy.shape()).add(dx).add(dy).add(saved).build(), inner, t, t, params);
   return dx;
@@ -188,7 +190,9 @@ Tensor unary(UnaryOp op, const Tensor& x, Params params) {
   Tensor y = empty_like_layout(x, types.result);
   write_unary(op, y, x, params);
   if (row(op).saves != Saves::no_gradient && needs_grad(x)) {
-    SavedTensor saved = row(op).saves == Saves::output ? save_output(y) : row(op).saves == Saves::input ? save(x) : SavedTensor();
+    SavedTensor saved = row(op).saves == Saves::output  ? save_output(y)
+                        : row(op).saves == Saves::input ? save(x)
+                                                        : SavedTensor();
     set_history(y, unary_node(op, x, std::move(saved), params));
   }
   return y;
@@ -233,7 +237,8 @@ void binary_in_place(BinaryOp op, const Tensor& a, const Arg& b) {
   check_writable(name, a);
   if (b.is_tensor()) {
     const Dims shape = broadcast_shapes(a.shape(), b.tensor().shape(), name);
-    check(shape == a.shape(), name, "_: the result has shape ", shape, " and cannot be kept in a tensor of shape ", a.shape());
+    check(shape == a.shape(), name, "_: the result has shape ", shape, " and cannot be kept in a tensor of shape ",
+          a.shape());
     if (overlaps_askew(a, b.tensor())) return binary_in_place(op, a, clone(b.tensor()));
   }
   if (!records(op, a, b)) {
@@ -250,15 +255,18 @@ void binary_in_place(BinaryOp op, const Tensor& a, const Arg& b) {
 }
 
 Tensor where(const Tensor& condition, const Arg& a, const Arg& b) {
-  check_as(ErrorKind::type, condition.dtype() == DType::b8, "where: the condition must be bool, got ", name_of(condition.dtype()));
+  check_as(ErrorKind::type, condition.dtype() == DType::b8, "where: the condition must be bool, got ",
+           name_of(condition.dtype()));
   const DType type = result_type({&a, &b});
   Dims shape = condition.shape();
   for (const Arg* arg : {&a, &b})
     if (arg->is_tensor()) shape = broadcast_shapes(shape, arg->tensor().shape(), "where");
   const Tensor out = empty(shape, type, condition.device());
-  const Tensor ta = a.is_tensor() ? to_dtype(a.tensor(), type) : Tensor(), tb = b.is_tensor() ? to_dtype(b.tensor(), type) : Tensor();
+  const Tensor ta = a.is_tensor() ? to_dtype(a.tensor(), type) : Tensor(),
+               tb = b.is_tensor() ? to_dtype(b.tensor(), type) : Tensor();
   const bool half = type == DType::f16 || type == DType::bf16;  // no immediates of these types
-  const Tensor ha = half && !a.is_tensor() ? full({}, a.number(), type) : ta, hb = half && !b.is_tensor() ? full({}, b.number(), type) : tb;
+  const Tensor ha = half && !a.is_tensor() ? full({}, a.number(), type) : ta,
+               hb = half && !b.is_tensor() ? full({}, b.number(), type) : tb;
   if (out.numel() > 0) {
     LoopBuilder loop(shape);
     loop.add(out).add(condition);
@@ -292,12 +300,14 @@ Tensor clamp(const Tensor& x, const Arg* low, const Arg* high) {
 // ---- making, copying, converting ----
 
 void write_copy(const Tensor& to, const Tensor& from) {
-  if (to.numel() > 0) current_stream().launch(kernels(to.device()).elementwise.copy, LoopBuilder(to.shape()).add(to).add(from).build());
+  if (to.numel() > 0)
+    current_stream().launch(kernels(to.device()).elementwise.copy, LoopBuilder(to.shape()).add(to).add(from).build());
 }
 
 void write_fill(const Tensor& t, const Scalar& value) {
   if (t.numel() == 0) return;
-  current_stream().launch(kernels(t.device()).elementwise.copy, LoopBuilder(t.shape()).add(t).add(value, t.dtype()).build());
+  current_stream().launch(kernels(t.device()).elementwise.copy,
+                          LoopBuilder(t.shape()).add(t).add(value, t.dtype()).build());
 }
 
 Tensor full(const Dims& shape, const Scalar& value, DType dtype, Device device) {
@@ -319,7 +329,8 @@ void fill_(const Tensor& t, const Scalar& value) {
 void copy_(const Tensor& to, const Tensor& from) {
   const Dims shape = broadcast_shapes(to.shape(), from.shape(), "copy_");
   check(shape == to.shape(), "copy_: shape ", from.shape(), " does not broadcast to ", to.shape());
-  if (to.data() == from.data() && to.shape() == from.shape() && to.strides() == from.strides() && to.dtype() == from.dtype())
+  if (to.data() == from.data() && to.shape() == from.shape() && to.strides() == from.strides() &&
+      to.dtype() == from.dtype())
     return;  // x[i] += y ends by assigning the view to itself
   check_writable("copy_", to);
   if (overlaps_askew(to, from)) return copy_(to, clone(from));
@@ -366,8 +377,8 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType 
   check(n >= 0, "arange: the sign of step does not lead from start to end");
   const Tensor t = empty({n}, dtype);
   if (n > 0)
-    current_stream().launch(kernels().elementwise.iota, t.data(), dtype, start.as_double(), step.as_double(), start.as_int64(),
-                            step.as_int64(), n);
+    current_stream().launch(kernels().elementwise.iota, t.data(), dtype, start.as_double(), step.as_double(),
+                            start.as_int64(), step.as_int64(), n);
   return t;
 }
 

@@ -33,15 +33,15 @@ Dims batch_of(const Tensor& t) {
 }
 
 void check_types(const char* op, const Tensor& a, const Tensor& b) {
-  check_as(ErrorKind::type, a.dtype() == b.dtype(), op, ": the operands are of different types, ", name_of(a.dtype()), " and ",
-           name_of(b.dtype()));
+  check_as(ErrorKind::type, a.dtype() == b.dtype(), op, ": the operands are of different types, ", name_of(a.dtype()),
+           " and ", name_of(b.dtype()));
   check_as(ErrorKind::type, a.dtype() != DType::b8, op, " is not defined for bool");
   check(a.device() == b.device(), op, ": the operands are on different devices, ", a.device(), " and ", b.device());
 }
 
 void check_inner(const char* op, const Tensor& a, const Tensor& b) {
-  check(a.size(-1) == b.size(-2), op, ": inner dimensions differ: a ", a.shape(), " @ b ", b.shape(), ": ", a.size(-1), " vs ",
-        b.size(-2));
+  check(a.size(-1) == b.size(-2), op, ": inner dimensions differ: a ", a.shape(), " @ b ", b.shape(), ": ", a.size(-1),
+        " vs ", b.size(-2));
 }
 
 // The arguments of out = a @ b, all at least 2-d, out of the broadcast batch.
@@ -83,8 +83,8 @@ Tensor empty_product(const Tensor& a, const Tensor& b, const char* op) {
 
 Tensor product(const Tensor& a, const Tensor& b, double alpha = 1);
 
-// Gradients of alpha · a @ b. A batch that was broadcast is summed; where the sum runs over one operand's whole batch and
-// the other is a plain matrix, it happens inside the product.
+// Gradients of alpha · a @ b. A batch that was broadcast is summed; where the sum runs over one operand's whole batch
+// and the other is a plain matrix, it happens inside the product.
 Tensor product_gradient_a(const Tensor& dy, const Tensor& b, const Dims& shape, double alpha) {
   return sum_to(product(dy, transpose(b, -2, -1), alpha), shape);
 }
@@ -106,7 +106,8 @@ Tensor product(const Tensor& a, const Tensor& b, double alpha) {
   if (is_floating(a.dtype()) && needs_grad(a, b)) {
     const bool da = a.requires_grad(), db = b.requires_grad();
     record("matmul", out, {&a, &b},
-           [a = db ? save(a) : SavedTensor(), b = da ? save(b) : SavedTensor(), sa = a.shape(), sb = b.shape(), alpha](Gradients& g) {
+           [a = db ? save(a) : SavedTensor(), b = da ? save(b) : SavedTensor(), sa = a.shape(), sb = b.shape(),
+            alpha](Gradients& g) {
              if (g.wants(0)) g.give(0, product_gradient_a(g.of_output(), b.get(), sa, alpha));
              if (g.wants(1)) g.give(1, product_gradient_b(g.of_output(), a.get(), sb, alpha));
            });
@@ -115,7 +116,8 @@ Tensor product(const Tensor& a, const Tensor& b, double alpha) {
 }
 
 void check_rank(const char* op, const char* argument, const Tensor& t, int rank) {
-  check(t.ndim() == rank, op, ": ", argument, " must have ", rank, rank == 1 ? " dimension" : " dimensions", ", got shape ", t.shape());
+  check(t.ndim() == rank, op, ": ", argument, " must have ", rank, rank == 1 ? " dimension" : " dimensions",
+        ", got shape ", t.shape());
 }
 
 // beta · input + alpha · a @ b.
@@ -124,7 +126,8 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
   check_types(op, a, b);
   check_types(op, input, a);
   check_inner(op, a, b);
-  if (is_half(a)) return to_dtype(add_product(op, widened(input), widened(a), widened(b), beta_number, alpha_number), a.dtype());
+  if (is_half(a))
+    return to_dtype(add_product(op, widened(input), widened(a), widened(b), beta_number, alpha_number), a.dtype());
   const double beta = beta_number.as_double(), alpha = alpha_number.as_double();
   const Tensor out = empty_product(a, b, op);
   check(broadcast_shapes(input.shape(), out.shape(), op) == out.shape(), op, ": input of shape ", input.shape(),
@@ -148,10 +151,12 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
-  check(a.ndim() > 0 && b.ndim() > 0, "matmul: operands need at least 1 dimension, got ", a.shape(), " and ", b.shape());
+  check(a.ndim() > 0 && b.ndim() > 0, "matmul: operands need at least 1 dimension, got ", a.shape(), " and ",
+        b.shape());
   if (a.ndim() == 2 && b.ndim() == 2) return product(a, b);
   if (a.ndim() == 1 && b.ndim() == 1) {
-    check(a.size(0) == b.size(0), "matmul: inner dimensions differ: a ", a.shape(), " @ b ", b.shape(), ": ", a.size(0), " vs ", b.size(0));
+    check(a.size(0) == b.size(0), "matmul: inner dimensions differ: a ", a.shape(), " @ b ", b.shape(), ": ", a.size(0),
+          " vs ", b.size(0));
     return reshape(product(unsqueeze(a, 0), unsqueeze(b, 1)), {});
   }
   if (a.ndim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), -2);
@@ -214,18 +219,21 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
   check(x.ndim() >= 1, "linear: input needs at least 1 dimension");
   check_rank("linear", "weight", weight, 2);
   check_types("linear", x, weight);
-  check(x.size(-1) == weight.size(1), "linear: weight expects ", weight.size(1), " input features but input has ", x.size(-1),
-        ": input ", x.shape(), ", weight ", weight.shape());
+  check(x.size(-1) == weight.size(1), "linear: weight expects ", weight.size(1), " input features but input has ",
+        x.size(-1), ": input ", x.shape(), ", weight ", weight.shape());
   check_as(ErrorKind::type, is_floating(x.dtype()), "linear is not defined for ", name_of(x.dtype()));
   if (bias.defined()) {
     check_types("linear", x, bias);
-    check(bias.shape() == Dims{weight.size(0)}, "linear: bias must have shape ", Dims{weight.size(0)}, ", got ", bias.shape());
+    check(bias.shape() == Dims{weight.size(0)}, "linear: bias must have shape ", Dims{weight.size(0)}, ", got ",
+          bias.shape());
   }
   if (is_half(x)) return to_dtype(linear(widened(x), widened(weight), widened(bias), activation), x.dtype());
   if (x.ndim() != 2) {
     Dims shape = x.shape();
     shape.back() = weight.size(0);
-    return reshape(linear(reshape(x, {count(shape) == 0 ? 0 : x.numel() / x.size(-1), x.size(-1)}), weight, bias, activation), shape);
+    return reshape(
+        linear(reshape(x, {count(shape) == 0 ? 0 : x.numel() / x.size(-1), x.size(-1)}), weight, bias, activation),
+        shape);
   }
 
   const Tensor y = empty({x.size(0), weight.size(0)}, x.dtype(), x.device());

@@ -1,5 +1,5 @@
-// Matrix products on tensors, with PyTorch's rules for ranks and broadcasting, and their gradients. Any strides are read
-// where they lie; nothing is copied for a transposition.
+// Matrix products on tensors, with PyTorch's rules for ranks and broadcasting, and their gradients. Any strides are
+// read where they lie; nothing is copied for a transposition.
 #pragma once
 #include <optional>
 #include <string>
@@ -25,7 +25,8 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar
 Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha);
 
 // activation(x @ weightᵀ + bias) in one kernel: x (…, in), weight (out, in), bias (out).
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::optional<UnaryOp> activation = std::nullopt);
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              std::optional<UnaryOp> activation = std::nullopt);
 
 // Einstein summation, PyTorch's notation; operands are contracted from left to right, each pair as one batched product.
 Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);

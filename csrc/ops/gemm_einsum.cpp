@@ -52,7 +52,8 @@ Labels parse(const std::string& text, int ellipsis_dims, const std::string& equa
       for (int d = ellipsis_dims; d > 0; --d) labels.push_back(-d);
       i += 2;
     } else {
-      check(std::isalpha(static_cast<unsigned char>(text[i])), "einsum: unexpected '", text[i], "' in '", equation, "'");
+      check(std::isalpha(static_cast<unsigned char>(text[i])), "einsum: unexpected '", text[i], "' in '", equation,
+            "'");
       labels.push_back(text[i]);
     }
   }
@@ -66,9 +67,9 @@ void take_diagonals(Term& t) {
   for (std::size_t i = 0; i < t.labels.size(); ++i)
     for (std::size_t j = i + 1; j < t.labels.size(); ++j) {
       if (t.labels[i] != t.labels[j]) continue;
-      check(t.tensor.shape()[static_cast<int>(i)] == t.tensor.shape()[static_cast<int>(j)], "einsum: the repeated index '",
-            static_cast<char>(t.labels[i]), "' has sizes ", t.tensor.shape()[static_cast<int>(i)], " and ",
-            t.tensor.shape()[static_cast<int>(j)]);
+      check(t.tensor.shape()[static_cast<int>(i)] == t.tensor.shape()[static_cast<int>(j)],
+            "einsum: the repeated index '", static_cast<char>(t.labels[i]), "' has sizes ",
+            t.tensor.shape()[static_cast<int>(i)], " and ", t.tensor.shape()[static_cast<int>(j)]);
       t.tensor = diagonal(t.tensor, 0, static_cast<std::int64_t>(i), static_cast<std::int64_t>(j));
       const Label label = t.labels[i];  // the diagonal becomes the last dimension
       t.labels.erase(t.labels.begin() + static_cast<std::ptrdiff_t>(j));
@@ -123,8 +124,9 @@ void match_sizes(Term& a, const Term& b) {
     if (!has(b.labels, a.labels[i])) continue;
     const std::int64_t other = size_of(b, a.labels[i]);
     std::int64_t& own = shape[static_cast<int>(i)];
-    check(own == other || own == 1 || other == 1, "einsum: index '", a.labels[i] > 0 ? std::string(1, static_cast<char>(a.labels[i])) : "...",
-          "' has size ", own, " in one operand and ", other, " in another");
+    check(own == other || own == 1 || other == 1, "einsum: index '",
+          a.labels[i] > 0 ? std::string(1, static_cast<char>(a.labels[i])) : "...", "' has size ", own,
+          " in one operand and ", other, " in another");
     stretched |= own == 1 && other != 1;
     if (own == 1) own = other;
   }
@@ -165,16 +167,16 @@ Term contract(Term a, Term b, const Labels& needed) {
 Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands) {
   const Equation e = split(equation);
   check(!operands.empty(), "einsum: needs at least one operand");
-  check(e.inputs.size() == operands.size(), "einsum: '", equation, "' names ", e.inputs.size(), " operands, ", operands.size(),
-        " given");
+  check(e.inputs.size() == operands.size(), "einsum: '", equation, "' names ", e.inputs.size(), " operands, ",
+        operands.size(), " given");
   std::vector<Term> terms;
   int widest = 0;
   bool any_dots = false;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const int letters = static_cast<int>(e.inputs[i].size()) - (dotted(e.inputs[i]) ? 3 : 0);
     const int dots = operands[i].ndim() - letters;
-    check(dotted(e.inputs[i]) ? dots >= 0 : dots == 0, "einsum: operand ", i, " of '", equation, "' has shape ", operands[i].shape(),
-          " but ", letters, dotted(e.inputs[i]) ? " indices beside the ellipsis" : " indices");
+    check(dotted(e.inputs[i]) ? dots >= 0 : dots == 0, "einsum: operand ", i, " of '", equation, "' has shape ",
+          operands[i].shape(), " but ", letters, dotted(e.inputs[i]) ? " indices beside the ellipsis" : " indices");
     if (dotted(e.inputs[i])) widest = std::max(widest, dots), any_dots = true;
     terms.push_back({operands[i], parse(e.inputs[i], dots, equation)});
     take_diagonals(terms.back());
@@ -195,14 +197,15 @@ Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands) 
     const Label l = output[i];
     const bool known = std::any_of(terms.begin(), terms.end(), [l](const Term& t) { return has(t.labels, l); });
     check(known, "einsum: output index '", static_cast<char>(l), "' of '", equation, "' appears in no operand");
-    check(std::count(output.begin(), output.end(), l) == 1, "einsum: output index '", static_cast<char>(l), "' of '", equation,
-          "' appears twice");
+    check(std::count(output.begin(), output.end(), l) == 1, "einsum: output index '", static_cast<char>(l), "' of '",
+          equation, "' appears twice");
   }
 
   Term result = terms[0];
   for (std::size_t i = 1; i < terms.size(); ++i) {
     Labels needed = output;
-    for (std::size_t j = i + 1; j < terms.size(); ++j) needed.insert(needed.end(), terms[j].labels.begin(), terms[j].labels.end());
+    for (std::size_t j = i + 1; j < terms.size(); ++j)
+      needed.insert(needed.end(), terms[j].labels.begin(), terms[j].labels.end());
     result = contract(std::move(result), terms[i], needed);
   }
   sum_out(result, output);

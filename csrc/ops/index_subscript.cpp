@@ -60,12 +60,9 @@ bool is_mask(const Subscript& s) { return s.kind == Item::tensor && s.tensor.dty
 int dims_taken(const Subscript& s) {
   switch (s.kind) {
     case Item::integer:
-    case Item::slice:
-      return 1;
-    case Item::tensor:
-      return is_mask(s) ? s.tensor.ndim() : 1;
-    default:
-      return 0;
+    case Item::slice: return 1;
+    case Item::tensor: return is_mask(s) ? s.tensor.ndim() : 1;
+    default: return 0;
   }
 }
 
@@ -89,22 +86,14 @@ Tensor window_of(const Tensor& t, Subscripts items) {
   bool ellipsis = false;
   for (const Subscript& s : items) {
     switch (s.kind) {
-      case Item::integer:
-        w.integer(s.start);
-        break;
-      case Item::slice:
-        w.slice(s);
-        break;
-      case Item::new_axis:
-        w.new_axis();
-        break;
+      case Item::integer: w.integer(s.start); break;
+      case Item::slice: w.slice(s); break;
+      case Item::new_axis: w.new_axis(); break;
       case Item::ellipsis:
         w.keep(left);
         ellipsis = true;
         break;
-      case Item::tensor:
-        is_mask(s) && s.tensor.ndim() == 0 ? w.new_axis() : w.keep(dims_taken(s));
-        break;
+      case Item::tensor: is_mask(s) && s.tensor.ndim() == 0 ? w.new_axis() : w.keep(dims_taken(s)); break;
     }
   }
   if (!ellipsis) w.keep(left);

@@ -27,7 +27,10 @@ LoopBuilder& LoopBuilder::add(const Scalar& s, DType type) {
     case DType::i32: o.immediate.i32 = static_cast<std::int32_t>(s.as_int64()); break;
     case DType::u8: o.immediate.u8 = static_cast<std::uint8_t>(s.as_int64()); break;
     case DType::b8: o.immediate.u8 = s.as_bool(); break;
-    default: o.immediate.f32 = static_cast<float>(s.as_double()); o.dtype = DType::f32; break;
+    default:
+      o.immediate.f32 = static_cast<float>(s.as_double());
+      o.dtype = DType::f32;
+      break;
   }
   return *this;
 }
@@ -46,7 +49,8 @@ void LoopBuilder::sort_by_memory() {
   for (int i = 1; i < loop_.ndim; ++i)
     for (int j = i; j > 0 && step(j - 1) < step(j); --j) {
       std::swap(loop_.shape[j - 1], loop_.shape[j]);
-      for (int k = 0; k < loop_.operand_count; ++k) std::swap(loop_.operands[k].strides[j - 1], loop_.operands[k].strides[j]);
+      for (int k = 0; k < loop_.operand_count; ++k)
+        std::swap(loop_.operands[k].strides[j - 1], loop_.operands[k].strides[j]);
     }
 }
 
@@ -112,7 +116,8 @@ Tensor empty_like_layout(const Tensor& t, DType dtype) {
 
 bool overlaps_askew(const Tensor& a, const Tensor& b) {
   if (&a.storage() != &b.storage()) return false;
-  if (a.data() == b.data() && a.strides() == b.strides() && a.shape() == b.shape() && a.dtype() == b.dtype()) return false;
+  if (a.data() == b.data() && a.strides() == b.strides() && a.shape() == b.shape() && a.dtype() == b.dtype())
+    return false;
   const Extent x = extent(a.shape(), a.strides()), y = extent(b.shape(), b.strides());
   const char *a0 = a.data<char>(), *b0 = b.data<char>();
   const auto sa = static_cast<std::int64_t>(a.item_size()), sb = static_cast<std::int64_t>(b.item_size());

@@ -35,8 +35,8 @@ class LoopBuilder {
   Loop loop_;
 };
 
-// An uninitialised result for an operation on t: of its shape, and of its memory order where t is dense (as a transposed
-// matrix is), so that both are walked straight through.
+// An uninitialised result for an operation on t: of its shape, and of its memory order where t is dense (as a
+// transposed matrix is), so that both are walked straight through.
 Tensor empty_like_layout(const Tensor& t, DType dtype);
 
 // Do a and b share memory, but not element for element? Writing one while reading the other would then go wrong.

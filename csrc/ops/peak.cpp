@@ -38,9 +38,8 @@ Peak measure_peak(double seconds) {
 
   constexpr std::int64_t kRounds = 20000;  // a fraction of a millisecond, so that some runs escape interruption
   const Tensor operands = full({2}, Scalar(0.5), DType::f32), sink = empty({1024}, DType::f32);
-  const double arithmetic = best_time(seconds / 2, [&] {
-    stream.launch(peak.multiply_add, kRounds, operands.data<float>(), sink.data<float>());
-  });
+  const double arithmetic = best_time(
+      seconds / 2, [&] { stream.launch(peak.multiply_add, kRounds, operands.data<float>(), sink.data<float>()); });
 
   constexpr std::int64_t kBytes = std::int64_t{64} << 20;  // more than the caches hold
   const Tensor from = full({kBytes}, Scalar(1), DType::u8), to = empty({kBytes}, DType::u8);

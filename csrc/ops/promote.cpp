@@ -11,7 +11,7 @@ DType promote(DType a, DType b) {
   if (a == b) return a;
   if (category(a) != category(b)) return category(a) > category(b) ? a : b;
   if (category(a) == 1) return item_size(a) > item_size(b) ? a : b;  // uint8 < int32 < int64
-  if (item_size(a) == item_size(b)) return DType::f32;                // float16 with bfloat16
+  if (item_size(a) == item_size(b)) return DType::f32;               // float16 with bfloat16
   return item_size(a) > item_size(b) ? a : b;
 }
 

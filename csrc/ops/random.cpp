@@ -34,14 +34,10 @@ struct Precision {
 };
 Precision precision_of(DType t) {
   switch (t) {
-    case DType::f64:
-      return {53, -1074, std::numeric_limits<double>::max()};
-    case DType::f16:
-      return {11, -24, 65504.0};
-    case DType::bf16:
-      return {8, -133, 0x1.fep127};
-    default:
-      return {24, -149, std::numeric_limits<float>::max()};
+    case DType::f64: return {53, -1074, std::numeric_limits<double>::max()};
+    case DType::f16: return {11, -24, 65504.0};
+    case DType::bf16: return {8, -133, 0x1.fep127};
+    default: return {24, -149, std::numeric_limits<float>::max()};
   }
 }
 double largest_below(double x, const Precision& p) {

@@ -52,8 +52,8 @@ void write_fold(FoldOp op, const char* name, const Tensor& out, const Tensor& x,
 
 Tensor fold(FoldOp op, const char* name, const Tensor& x, DimSet dims, bool keepdim, double p) {
   const FoldKind kind = kFoldKinds[static_cast<int>(op)];
-  check_as(ErrorKind::type, kind != FoldKind::floating || is_floating(x.dtype()), name, ": expected a floating type, got ",
-           name_of(x.dtype()));
+  check_as(ErrorKind::type, kind != FoldKind::floating || is_floating(x.dtype()), name,
+           ": expected a floating type, got ", name_of(x.dtype()));
   const Tensor out = empty(reduced_shape(x.shape(), dims, keepdim), fold_result(kind, x.dtype()), x.device());
   write_fold(op, name, out, x, dims, p);
   return out;
@@ -62,7 +62,9 @@ Tensor fold(FoldOp op, const char* name, const Tensor& x, DimSet dims, bool keep
 Tensor with_reduced_dims(const Tensor& y, const Dims& shape, DimSet dims) {
   return y.ndim() == shape.size() ? y : reshape(y, reduced_shape(shape, dims, true));
 }
-Tensor spread(const Tensor& y, const Dims& shape, DimSet dims) { return expand(with_reduced_dims(y, shape, dims), shape); }
+Tensor spread(const Tensor& y, const Dims& shape, DimSet dims) {
+  return expand(with_reduced_dims(y, shape, dims), shape);
+}
 
 Tensor convert_first(const Tensor& x, MaybeDType dtype) { return dtype ? to_dtype(x, *dtype) : x; }
 

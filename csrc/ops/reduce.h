@@ -36,11 +36,14 @@ Tensor argmin(const Tensor& x, MaybeDim dim = {}, bool keepdim = false);
 // ---- reduce_moments.cpp ----
 Tensor variance(const Tensor& x, const MaybeDims& dims = {}, double correction = 1, bool keepdim = false);
 Tensor deviation(const Tensor& x, const MaybeDims& dims = {}, double correction = 1, bool keepdim = false);
-std::pair<Tensor, Tensor> variance_mean(const Tensor& x, const MaybeDims& dims = {}, double correction = 1, bool keepdim = false);
-std::pair<Tensor, Tensor> deviation_mean(const Tensor& x, const MaybeDims& dims = {}, double correction = 1, bool keepdim = false);
+std::pair<Tensor, Tensor> variance_mean(const Tensor& x, const MaybeDims& dims = {}, double correction = 1,
+                                        bool keepdim = false);
+std::pair<Tensor, Tensor> deviation_mean(const Tensor& x, const MaybeDims& dims = {}, double correction = 1,
+                                         bool keepdim = false);
 
 // ---- reduce_norm.cpp ----
-Tensor vector_norm(const Tensor& x, double order = 2, const MaybeDims& dims = {}, bool keepdim = false, MaybeDType dtype = {});
+Tensor vector_norm(const Tensor& x, double order = 2, const MaybeDims& dims = {}, bool keepdim = false,
+                   MaybeDType dtype = {});
 
 // ---- reduce_softmax.cpp ----
 Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim = false);

@@ -1,4 +1,5 @@
-// Largest and smallest elements, by value alone (ties share the gradient) or with their first index (which gets it all).
+// Largest and smallest elements, by value alone (ties share the gradient) or with their first index (which gets it
+// all).
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
@@ -15,8 +16,8 @@ const char* pick(End end, const char* max, const char* min) { return end == End:
 
 // Among no elements there is no extreme.
 void check_not_empty(const char* name, const Tensor& x, DimSet dims) {
-  check_as(ErrorKind::index, reduced_count(x.shape(), dims) > 0, name, ": there is none among no elements: the tensor has shape ",
-           x.shape());
+  check_as(ErrorKind::index, reduced_count(x.shape(), dims) > 0, name,
+           ": there is none among no elements: the tensor has shape ", x.shape());
 }
 
 Tensor by_value(End end, const char* name, const Tensor& x, const MaybeDims& dims, bool keepdim) {
@@ -46,7 +47,8 @@ ValuesIndices with_index(End end, const char* name, const Tensor& x, MaybeDim di
   const Dims shape = reduced_shape(x.shape(), set, keepdim);
   check_not_empty(name, x, set);
   const ReduceTable& table = kernels(x.device()).reduce;
-  const Reduce kernel = require((end == End::max ? table.max : table.min)[static_cast<int>(x.dtype())], name, x.device());
+  const Reduce kernel =
+      require((end == End::max ? table.max : table.min)[static_cast<int>(x.dtype())], name, x.device());
   ValuesIndices y{wants_values ? empty(shape, x.dtype(), x.device()) : Tensor(), empty(shape, DType::i64, x.device())};
   if (y.indices.numel() > 0) {
     ReductionPlan plan = plan_reduction(x, set);
@@ -68,11 +70,23 @@ ValuesIndices with_index(End end, const char* name, const Tensor& x, MaybeDim di
 
 }  // namespace
 
-Tensor amax(const Tensor& x, const MaybeDims& dims, bool keepdim) { return by_value(End::max, "amax", x, dims, keepdim); }
-Tensor amin(const Tensor& x, const MaybeDims& dims, bool keepdim) { return by_value(End::min, "amin", x, dims, keepdim); }
-ValuesIndices max(const Tensor& x, std::int64_t dim, bool keepdim) { return with_index(End::max, "max", x, dim, keepdim, true); }
-ValuesIndices min(const Tensor& x, std::int64_t dim, bool keepdim) { return with_index(End::min, "min", x, dim, keepdim, true); }
-Tensor argmax(const Tensor& x, MaybeDim dim, bool keepdim) { return with_index(End::max, "argmax", x, dim, keepdim, false).indices; }
-Tensor argmin(const Tensor& x, MaybeDim dim, bool keepdim) { return with_index(End::min, "argmin", x, dim, keepdim, false).indices; }
+Tensor amax(const Tensor& x, const MaybeDims& dims, bool keepdim) {
+  return by_value(End::max, "amax", x, dims, keepdim);
+}
+Tensor amin(const Tensor& x, const MaybeDims& dims, bool keepdim) {
+  return by_value(End::min, "amin", x, dims, keepdim);
+}
+ValuesIndices max(const Tensor& x, std::int64_t dim, bool keepdim) {
+  return with_index(End::max, "max", x, dim, keepdim, true);
+}
+ValuesIndices min(const Tensor& x, std::int64_t dim, bool keepdim) {
+  return with_index(End::min, "min", x, dim, keepdim, true);
+}
+Tensor argmax(const Tensor& x, MaybeDim dim, bool keepdim) {
+  return with_index(End::max, "argmax", x, dim, keepdim, false).indices;
+}
+Tensor argmin(const Tensor& x, MaybeDim dim, bool keepdim) {
+  return with_index(End::min, "argmin", x, dim, keepdim, false).indices;
+}
 
 }  // namespace lamina

@@ -15,18 +15,21 @@ struct Moments {
   Tensor spread, mean;
 };
 
-Moments moments(Spread which, const char* name, const Tensor& x, const MaybeDims& dims, double correction, bool keepdim, bool wants_mean) {
+Moments moments(Spread which, const char* name, const Tensor& x, const MaybeDims& dims, double correction, bool keepdim,
+                bool wants_mean) {
   check_as(ErrorKind::type, is_floating(x.dtype()), name, ": expected a floating type, got ", name_of(x.dtype()));
   const DimSet set = dim_set(dims, x.ndim(), name);
   const bool recorded = needs_grad(x);
   const Dims shape = reduced_shape(x.shape(), set, keepdim);
-  Moments m{empty(shape, x.dtype(), x.device()), wants_mean || recorded ? empty(shape, x.dtype(), x.device()) : Tensor()};
+  Moments m{empty(shape, x.dtype(), x.device()),
+            wants_mean || recorded ? empty(shape, x.dtype(), x.device()) : Tensor()};
   if (x.numel() == 0) {
     write_fill(m.spread, Scalar(std::numeric_limits<double>::quiet_NaN()));
     if (m.mean.defined()) write_fill(m.mean, Scalar(std::numeric_limits<double>::quiet_NaN()));
   } else {
     const ReduceTable& table = kernels(x.device()).reduce;
-    const Reduce kernel = require((which == Spread::variance ? table.var : table.std)[static_cast<int>(x.dtype())], name, x.device());
+    const Reduce kernel =
+        require((which == Spread::variance ? table.var : table.std)[static_cast<int>(x.dtype())], name, x.device());
     ReductionPlan plan = plan_reduction(x, set);
     plan.geometry.out = m.spread.data();
     plan.geometry.second = m.mean.defined() ? m.mean.data() : nullptr;
@@ -46,7 +49,8 @@ Moments moments(Spread which, const char* name, const Tensor& x, const MaybeDims
                const Tensor flat = binary(BinaryOp::eq, y.get(), Scalar(0.0));
                factor = where(flat, Scalar(0.0), div(factor, y.get()));
              }
-             dx = mul(sub(in, with_reduced_dims(mean.get(), in.shape(), set)), with_reduced_dims(factor, in.shape(), set));
+             dx = mul(sub(in, with_reduced_dims(mean.get(), in.shape(), set)),
+                      with_reduced_dims(factor, in.shape(), set));
            }
            if (g.of_output(1).defined()) {
              const Tensor from_mean = spread(div(g.of_output(1), Scalar(count)), in.shape(), set);

@@ -31,7 +31,8 @@ Tensor norm_gradient(const Tensor& x, const Tensor& y, const Tensor& dy, double 
     const Tensor ties = to_dtype(fold(FoldOp::sum, "sum", chosen, dims, true), x.dtype());
     return where(chosen, mul(sign, div(dy, ties)), Scalar(0.0));
   }
-  const Tensor factor = zero_where(binary(BinaryOp::eq, y, Scalar(0.0)), mul(dy, binary(BinaryOp::pow, y, Scalar(1 - order))));
+  const Tensor factor =
+      zero_where(binary(BinaryOp::eq, y, Scalar(0.0)), mul(dy, binary(BinaryOp::pow, y, Scalar(1 - order))));
   const Tensor slope = mul(sign, binary(BinaryOp::pow, size, Scalar(order - 1)));
   return mul(order < 1 ? zero_where(binary(BinaryOp::eq, x, Scalar(0.0)), slope) : slope, factor);
 }

@@ -15,8 +15,8 @@ Tensor scan(const Scan (&slots)[kDTypeCount], const char* name, const Tensor& in
   const Along shape = along(x, dim);
   Tensor scratch;
   if (scan_in_two_steps(shape)) scratch = empty({scan_chunks(shape)}, DType::i64, x.device());
-  current_stream().launch(require(slots[static_cast<int>(x.dtype())], name, x.device()), shape, reverse, x.data(), y.data(),
-                          scratch.defined() ? scratch.data() : nullptr);
+  current_stream().launch(require(slots[static_cast<int>(x.dtype())], name, x.device()), shape, reverse, x.data(),
+                          y.data(), scratch.defined() ? scratch.data() : nullptr);
   return y;
 }
 
@@ -28,12 +28,13 @@ Tensor prepared(const Tensor& x, MaybeDType dtype) {
 // The result in the type that was asked for (int32 sums are made in int64 too).
 Tensor as_asked(const Tensor& y, MaybeDType dtype) { return dtype ? to_dtype(y, *dtype) : y; }
 
-Tensor scan_gradient(const ScanGrad (&slots)[kDTypeCount], const char* name, const Tensor& x, const Tensor& y, const Tensor& dy, int dim) {
+Tensor scan_gradient(const ScanGrad (&slots)[kDTypeCount], const char* name, const Tensor& x, const Tensor& y,
+                     const Tensor& dy, int dim) {
   const Tensor in = contiguous(x), out = contiguous(y), gradient = contiguous(dy);
   const Tensor dx = empty(x.shape(), x.dtype(), x.device());
   if (x.numel() > 0)
-    current_stream().launch(require(slots[static_cast<int>(x.dtype())], name, x.device()), along(in, dim), in.data(), out.data(),
-                            gradient.data(), dx.data());
+    current_stream().launch(require(slots[static_cast<int>(x.dtype())], name, x.device()), along(in, dim), in.data(),
+                            out.data(), gradient.data(), dx.data());
   return dx;
 }
 
@@ -67,7 +68,8 @@ Tensor prod_gradient(const Tensor& x, const Tensor& y, const Tensor& dy, int dim
   // Products of what stands before and after an element need more range than 16 bits have.
   const DType type = compute_type(x.dtype());
   const auto& slots = kernels(x.device()).reduce.prod_grad;
-  return to_dtype(scan_gradient(slots, "prod", to_dtype(x, type), to_dtype(y, type), to_dtype(dy, type), dim), x.dtype());
+  return to_dtype(scan_gradient(slots, "prod", to_dtype(x, type), to_dtype(y, type), to_dtype(dy, type), dim),
+                  x.dtype());
 }
 
 }  // namespace lamina

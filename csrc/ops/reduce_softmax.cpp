@@ -43,23 +43,23 @@ Tensor softmax_gradient(Scale scale, const Tensor& y, const Tensor& gradient, in
   const ReduceTable& table = kernels(y.device()).reduce;
   const auto& slots = scale == Scale::plain ? table.softmax_grad : table.log_softmax_grad;
   const Statistics s = statistics(y, &dy, dim);
-  current_stream().launch(require(slots[static_cast<int>(y.dtype())], name(scale), y.device()), s.shape, s.plan.geometry, y.data(),
-                          dy.data(), dx.data());
+  current_stream().launch(require(slots[static_cast<int>(y.dtype())], name(scale), y.device()), s.shape,
+                          s.plan.geometry, y.data(), dy.data(), dx.data());
   return dx;
 }
 
 Tensor softmax_of(Scale scale, const Tensor& input, std::int64_t dimension, MaybeDType dtype) {
   const Tensor converted = convert_first(input, dtype);
-  check_as(ErrorKind::type, is_floating(converted.dtype()), name(scale), ": expected a floating type, got ", name_of(converted.dtype()),
-           "; pass dtype=");
+  check_as(ErrorKind::type, is_floating(converted.dtype()), name(scale), ": expected a floating type, got ",
+           name_of(converted.dtype()), "; pass dtype=");
   const int dim = wrap_dim(dimension, converted.ndim(), name(scale));
   const Tensor x = contiguous(converted), y = empty(x.shape(), x.dtype(), x.device());
   if (x.numel() > 0) {
     const ReduceTable& table = kernels(x.device()).reduce;
     const auto& slots = scale == Scale::plain ? table.softmax : table.log_softmax;
     const Statistics s = statistics(x, nullptr, dim);
-    current_stream().launch(require(slots[static_cast<int>(x.dtype())], name(scale), x.device()), s.shape, s.plan.geometry, x.data(),
-                            y.data());
+    current_stream().launch(require(slots[static_cast<int>(x.dtype())], name(scale), x.device()), s.shape,
+                            s.plan.geometry, x.data(), y.data());
   }
   if (needs_grad(x))
     record(name(scale), y, {&x}, [scale, y = save_output(y), dim](Gradients& g) {
@@ -71,7 +71,9 @@ Tensor softmax_of(Scale scale, const Tensor& input, std::int64_t dimension, Mayb
 }  // namespace
 
 Tensor softmax(const Tensor& x, std::int64_t dim, MaybeDType dtype) { return softmax_of(Scale::plain, x, dim, dtype); }
-Tensor log_softmax(const Tensor& x, std::int64_t dim, MaybeDType dtype) { return softmax_of(Scale::logarithm, x, dim, dtype); }
+Tensor log_softmax(const Tensor& x, std::int64_t dim, MaybeDType dtype) {
+  return softmax_of(Scale::logarithm, x, dim, dtype);
+}
 
 Tensor logsumexp(const Tensor& input, const Dims& dims, bool keepdim) {
   const Tensor x = is_floating(input.dtype()) ? input : to_dtype(input, DType::f32);
@@ -80,7 +82,8 @@ Tensor logsumexp(const Tensor& input, const Dims& dims, bool keepdim) {
   if (x.numel() == 0) {
     write_fill(y, Scalar(-std::numeric_limits<double>::infinity()));
   } else {
-    const Reduce kernel = require(kernels(x.device()).reduce.logsumexp[static_cast<int>(x.dtype())], "logsumexp", x.device());
+    const Reduce kernel =
+        require(kernels(x.device()).reduce.logsumexp[static_cast<int>(x.dtype())], "logsumexp", x.device());
     ReductionPlan plan = plan_reduction(x, set);
     plan.geometry.out = y.data();
     current_stream().launch(kernel, plan.geometry);

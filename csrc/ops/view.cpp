@@ -63,7 +63,8 @@ std::optional<Dims> strides_for(const Tensor& t, const Dims& shape) {
 }  // namespace
 
 Tensor permute(const Tensor& t, const Dims& order) {
-  check(order.size() == t.ndim(), "permute: the tensor has ", t.ndim(), " dimensions, the order ", order, " has ", order.size());
+  check(order.size() == t.ndim(), "permute: the tensor has ", t.ndim(), " dimensions, the order ", order, " has ",
+        order.size());
   Dims shape(t.ndim()), strides(t.ndim()), inverse(t.ndim(), -1);
   for (int i = 0; i < t.ndim(); ++i) {
     const int from = wrap_dim(order[i], t.ndim(), "permute");
@@ -72,7 +73,8 @@ Tensor permute(const Tensor& t, const Dims& order) {
     shape[i] = t.shape()[from];
     strides[i] = t.strides()[from];
   }
-  return make_view("permute", t, shape, strides, 0, [inverse](Gradients& g) { g.give(0, permute(g.of_output(), inverse)); });
+  return make_view("permute", t, shape, strides, 0,
+                   [inverse](Gradients& g) { g.give(0, permute(g.of_output(), inverse)); });
 }
 
 Tensor transpose(const Tensor& t, std::int64_t a, std::int64_t b) {
@@ -82,7 +84,8 @@ Tensor transpose(const Tensor& t, std::int64_t a, std::int64_t b) {
     std::swap(shape[x], shape[y]);
     std::swap(strides[x], strides[y]);
   }
-  return make_view("transpose", t, shape, strides, 0, [x, y](Gradients& g) { g.give(0, transpose(g.of_output(), x, y)); });
+  return make_view("transpose", t, shape, strides, 0,
+                   [x, y](Gradients& g) { g.give(0, transpose(g.of_output(), x, y)); });
 }
 
 Tensor view(const Tensor& t, const Dims& asked) {
@@ -93,7 +96,9 @@ Tensor view(const Tensor& t, const Dims& asked) {
   return make_view("view", t, shape, *strides, 0, back_to_shape(t));
 }
 
-bool viewable(const Tensor& t, const Dims& asked) { return strides_for(t, resolve_shape(t, asked, "view")).has_value(); }
+bool viewable(const Tensor& t, const Dims& asked) {
+  return strides_for(t, resolve_shape(t, asked, "view")).has_value();
+}
 
 Tensor reshape(const Tensor& t, const Dims& asked) {
   const Dims shape = resolve_shape(t, asked, "reshape");
@@ -128,11 +133,13 @@ Tensor expand(const Tensor& t, const Dims& asked) {
     const std::int64_t have = i < extra ? 1 : t.shape()[i - extra];
     check(shape[i] >= 0 || (shape[i] == -1 && i >= extra), "expand: negative size ", shape[i], " in ", asked);
     if (shape[i] == -1) shape[i] = have;
-    check(shape[i] == have || have == 1, "expand: shape ", t.shape(), " cannot become ", asked, ": size ", have, " is not 1");
+    check(shape[i] == have || have == 1, "expand: shape ", t.shape(), " cannot become ", asked, ": size ", have,
+          " is not 1");
     strides[i] = i < extra || (have == 1 && shape[i] != 1) ? 0 : t.strides()[i - extra];
   }
   count(shape);
-  return make_view("expand", t, shape, strides, 0, [source = t.shape()](Gradients& g) { g.give(0, sum_to(g.of_output(), source)); });
+  return make_view("expand", t, shape, strides, 0,
+                   [source = t.shape()](Gradients& g) { g.give(0, sum_to(g.of_output(), source)); });
 }
 
 Tensor squeeze(const Tensor& t, std::optional<std::int64_t> dim) {
@@ -158,20 +165,23 @@ Tensor select(const Tensor& t, std::int64_t dim, std::int64_t index) {
   check_as(ErrorKind::index, t.ndim() > 0, "select: a 0-d tensor has no dimension to select from");
   const int d = wrap_dim(dim, t.ndim(), "select");
   const std::int64_t size = t.shape()[d];
-  check_as(ErrorKind::index, index >= -size && index < size, "index ", index, " is out of range for dimension ", d, " of size ", size);
+  check_as(ErrorKind::index, index >= -size && index < size, "index ", index, " is out of range for dimension ", d,
+           " of size ", size);
   const std::int64_t i = index < 0 ? index + size : index;
   Dims shape = t.shape(), strides = t.strides();
   const std::int64_t offset = i * strides[d];
   shape.erase(d);
   strides.erase(d);
-  return make_view("select", t, shape, strides, offset, into_zeros(t, [d, i](const Tensor& z) { return select(z, d, i); }));
+  return make_view("select", t, shape, strides, offset,
+                   into_zeros(t, [d, i](const Tensor& z) { return select(z, d, i); }));
 }
 
 Tensor slice(const Tensor& t, std::int64_t dim, std::int64_t start, std::int64_t stop, std::int64_t step) {
   check_as(ErrorKind::index, t.ndim() > 0, "slice: a 0-d tensor cannot be sliced");
   const int d = wrap_dim(dim, t.ndim(), "slice");
   check(step > 0, "slice: step must be positive, got ", step);
-  check(start >= 0 && start <= t.shape()[d], "slice: start ", start, " is out of range for dimension ", d, " of size ", t.shape()[d]);
+  check(start >= 0 && start <= t.shape()[d], "slice: start ", start, " is out of range for dimension ", d, " of size ",
+        t.shape()[d]);
   Dims shape = t.shape(), strides = t.strides();
   const std::int64_t end = stop < start ? start : stop > shape[d] ? shape[d] : stop;
   shape[d] = (end - start + step - 1) / step;
@@ -193,7 +203,8 @@ Tensor narrow(const Tensor& t, std::int64_t dim, std::int64_t start, std::int64_
 Tensor diagonal(const Tensor& t, std::int64_t offset, std::int64_t a, std::int64_t b) {
   const int x = wrap_dim(a, t.ndim(), "diagonal"), y = wrap_dim(b, t.ndim(), "diagonal");
   check(x != y, "diagonal: dim1 and dim2 are both ", x);
-  const std::int64_t rows = t.shape()[x] + (offset < 0 ? offset : 0), columns = t.shape()[y] - (offset > 0 ? offset : 0);
+  const std::int64_t rows = t.shape()[x] + (offset < 0 ? offset : 0),
+                     columns = t.shape()[y] - (offset > 0 ? offset : 0);
   const std::int64_t length = std::max<std::int64_t>(0, std::min(rows, columns));
   const std::int64_t first = length == 0 ? 0 : offset < 0 ? -offset * t.strides()[x] : offset * t.strides()[y];
   Dims shape, strides;

@@ -80,7 +80,9 @@ struct Ints<float> {
   Ints() = default;
   LAMINA_INLINE Ints(int32x4_t r) : v(r) {}
   LAMINA_INLINE Ints(int32_t x) : v(vdupq_n_s32(x)) {}
-  static LAMINA_INLINE Ints load(const void* p) { return vreinterpretq_s32_u8(vld1q_u8(static_cast<const uint8_t*>(p))); }
+  static LAMINA_INLINE Ints load(const void* p) {
+    return vreinterpretq_s32_u8(vld1q_u8(static_cast<const uint8_t*>(p)));
+  }
   LAMINA_INLINE void store(void* p) const { vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_s32(v)); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return vaddq_s32(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return vsubq_s32(a.v, b.v); }
@@ -100,7 +102,9 @@ struct Ints<double> {
   Ints() = default;
   LAMINA_INLINE Ints(int64x2_t r) : v(r) {}
   LAMINA_INLINE Ints(int64_t x) : v(vdupq_n_s64(x)) {}
-  static LAMINA_INLINE Ints load(const void* p) { return vreinterpretq_s64_u8(vld1q_u8(static_cast<const uint8_t*>(p))); }
+  static LAMINA_INLINE Ints load(const void* p) {
+    return vreinterpretq_s64_u8(vld1q_u8(static_cast<const uint8_t*>(p)));
+  }
   LAMINA_INLINE void store(void* p) const { vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_s64(v)); }
   friend LAMINA_INLINE Ints operator+(Ints a, Ints b) { return vaddq_s64(a.v, b.v); }
   friend LAMINA_INLINE Ints operator-(Ints a, Ints b) { return vsubq_s64(a.v, b.v); }
