@@ -7,6 +7,7 @@ from lamina._creation import *  # noqa: F403
 from lamina._operations import *  # noqa: F403
 from lamina._print import *  # noqa: F403
 from lamina._runtime import *  # noqa: F403
+from lamina._saving import *  # noqa: F403
 from lamina._tensor import *  # noqa: F403
 from lamina._types import *  # noqa: F403
 from lamina.autograd.grad_mode import *  # noqa: F403

@@ -1,0 +1,56 @@
+"""Files that are either the old one or the new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO, TypeAlias
+
+    Path: TypeAlias = str | os.PathLike[str]
+
+
+def _sync_directory(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # a system whose directories cannot be opened has no such call to make
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """`with atomic_write(path) as file:` the file takes its name once it is whole and on the disk; an error leaves what
+    was there before, and no traces."""
+    target = os.path.realpath(path)  # a link stays a link
+    temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+    file = open(temporary, "xb")  # noqa: SIM115
+    try:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        finally:
+            file.close()
+        os.replace(temporary, target)
+    except BaseException as error:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            raise OSError(error.errno, f"{error.strerror}; {path} is as it was before", str(path)) from error
+        raise
+    _sync_directory(os.path.dirname(target))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file by `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
