@@ -17,9 +17,10 @@ __version__ = _version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lamina import data as data
     from lamina import nn as nn
 
-_ON_DEMAND = ("nn",)  # loaded when first asked for, so that the import stays light
+_ON_DEMAND = ("data", "nn")  # loaded when first asked for, so that the import stays light
 
 
 def __getattr__(name: str) -> object:

@@ -66,13 +66,13 @@ def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] 
         end = position + tensors[name].nbytes
         header[name]["data_offsets"] = [position, end]
         position = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-(8 + len(text)) % 64)
-    if len(text) > _HEADER_LIMIT:
-        raise ValueError(f"save: the header of {len(text)} bytes is longer than the format's {_HEADER_LIMIT}")
+    described = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    described += b" " * (-(8 + len(described)) % 64)
+    if len(described) > _HEADER_LIMIT:
+        raise ValueError(f"save: the header of {len(described)} bytes is longer than the format's {_HEADER_LIMIT}")
     with atomic_write(path) as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
+        file.write(len(described).to_bytes(8, "little"))
+        file.write(described)
         for name in names:
             content = tensors[name].cpu()._as_bytes()
             # In clones, for memory that was once shown as a buffer counts as written to by others for ever.
