@@ -51,7 +51,7 @@ def assert_close(
         return
     typical = np.median(np.abs(want[finite])) if length > 1 else 0.0
     allowed = tolerance(dtype, length) * np.maximum(np.abs(want), typical) + SMALLEST[dtype]
-    off = np.where(finite, np.abs(value - want), 0.0)
+    off = np.abs(np.subtract(value, want, where=finite, out=np.zeros_like(want)))
     worst = int(np.argmax(off / allowed))
     assert (off <= allowed)[finite].all(), (
         f"{context}: {value.flat[worst]!r} instead of {want.flat[worst]!r} at flat index {worst} "

@@ -66,6 +66,9 @@ Tensor spread(const Tensor& y, const Dims& shape, DimSet dims) {
   return expand(with_reduced_dims(y, shape, dims), shape);
 }
 
+// Integers are added up and multiplied in int64 whatever type was asked for.
+Tensor as_asked(const Tensor& y, MaybeDType dtype) { return dtype ? to_dtype(y, *dtype) : y; }
+
 Tensor convert_first(const Tensor& x, MaybeDType dtype) { return dtype ? to_dtype(x, *dtype) : x; }
 
 Tensor sum(const Tensor& input, const MaybeDims& dims, bool keepdim, MaybeDType dtype) {
@@ -74,20 +77,20 @@ Tensor sum(const Tensor& input, const MaybeDims& dims, bool keepdim, MaybeDType 
   const Tensor y = fold(FoldOp::sum, "sum", x, set, keepdim);
   if (needs_grad(x))
     record("sum", y, {&x}, [shape = x.shape(), set](Gradients& g) { g.give(0, spread(g.of_output(), shape, set)); });
-  return y;
+  return as_asked(y, dtype);
 }
 
 Tensor nansum(const Tensor& input, const MaybeDims& dims, bool keepdim, MaybeDType dtype) {
   const Tensor x = convert_first(input, dtype);
   const DimSet set = dim_set(dims, x.ndim(), "nansum");
-  if (!is_floating(x.dtype())) return fold(FoldOp::sum, "nansum", x, set, keepdim);
+  if (!is_floating(x.dtype())) return as_asked(fold(FoldOp::sum, "nansum", x, set, keepdim), dtype);
   const Tensor y = fold(FoldOp::nansum, "nansum", x, set, keepdim);
   if (needs_grad(x))
     record("nansum", y, {&x}, [x = save(x), set](Gradients& g) {
       const Tensor nan = unary(UnaryOp::isnan, x.get());
       g.give(0, where(nan, Scalar(0.0), spread(g.of_output(), nan.shape(), set)));
     });
-  return y;
+  return as_asked(y, dtype);
 }
 
 Tensor mean(const Tensor& input, const MaybeDims& dims, bool keepdim, MaybeDType dtype) {
@@ -113,7 +116,7 @@ Tensor prod(const Tensor& input, MaybeDim dim, bool keepdim, MaybeDType dtype) {
       const int along = dim ? wrap_dim(*dim, in.ndim(), "prod") : 0;
       g.give(0, reshape(prod_gradient(flat, y.get(), g.of_output(), along), in.shape()));
     });
-  return y;
+  return as_asked(y, dtype);
 }
 
 Tensor any(const Tensor& x, const MaybeDims& dims, bool keepdim) {

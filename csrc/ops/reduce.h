@@ -63,6 +63,7 @@ Tensor spread(const Tensor& y, const Dims& shape, DimSet dims);
 // The same with size 1 instead.
 Tensor with_reduced_dims(const Tensor& y, const Dims& shape, DimSet dims);
 Tensor convert_first(const Tensor& x, MaybeDType dtype);
+Tensor as_asked(const Tensor& y, MaybeDType dtype);
 // As prod's gradient needs it: gradients of products along `dim`.
 Tensor prod_gradient(const Tensor& x, const Tensor& y, const Tensor& dy, int dim);
 

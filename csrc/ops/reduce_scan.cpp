@@ -25,8 +25,6 @@ Tensor prepared(const Tensor& x, MaybeDType dtype) {
   const Tensor converted = convert_first(x, dtype);
   return is_floating(converted.dtype()) ? converted : to_dtype(converted, DType::i64);
 }
-// The result in the type that was asked for (int32 sums are made in int64 too).
-Tensor as_asked(const Tensor& y, MaybeDType dtype) { return dtype ? to_dtype(y, *dtype) : y; }
 
 Tensor scan_gradient(const ScanGrad (&slots)[kDTypeCount], const char* name, const Tensor& x, const Tensor& y,
                      const Tensor& dy, int dim) {
