@@ -57,7 +57,7 @@ def test_a_replay_launches_only_what_was_recorded():
 
 
 def test_a_recording_inside_a_recording_is_an_error():
-    with _C._Recording(), pytest.raises(RuntimeError, match="already open"), _C._Recording():
+    with _C._Recording(), pytest.raises(RuntimeError, match="recorded on this thread already"), _C._Recording():
         pass
     with pytest.raises(RuntimeError, match="nothing is recorded"):
         _C._Recording().replay()

@@ -1,6 +1,7 @@
 // In-place changes and the graph. A tensor changed in place takes the change into its history; if it is a view, so does
 // the tensor it views (its base), and the base's other views look their history up anew (refresh_view).
 #include "autograd/engine.h"
+#include "core/stream.h"
 
 namespace lamina {
 namespace {
@@ -40,7 +41,10 @@ void check_writable(const char* op, const Tensor& t) {
            " a leaf that requires grad cannot be changed in place; do it under no_grad()");
 }
 
-void bump_version(const Tensor& t) { t.storage().version.fetch_add(1, std::memory_order_relaxed); }
+void bump_version(const Tensor& t) {
+  t.storage().version.fetch_add(1, std::memory_order_relaxed);
+  if (Recording* recording = open_recording()) recording->written(t.storage());
+}
 
 void link_view(const Tensor& view, const Tensor& source) {
   GradState& state = view.impl()->grad_state();

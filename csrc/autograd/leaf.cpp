@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include "autograd/engine.h"
+#include "core/stream.h"
 
 namespace lamina {
 namespace {
@@ -17,11 +18,18 @@ class Accumulator final : public Node {
   bool is_accumulator() const override { return true; }
 
   void backward(Gradients& g) override {
+    Tensor alive;  // dies after the lock
     std::lock_guard lock(mutex_);
     if (!leaf_) return;
     const Tensor& grad = g.of_output();
     check_as(ErrorKind::runtime, grad.shape() == leaf_->shape, "a gradient of shape ", grad.shape(),
              " arrived at a leaf of shape ", leaf_->shape);
+    if (Recording* recording = open_recording(); recording && leaf_->retain_if_alive()) {
+      alive = Tensor(leaf_);
+      leaf_->release();
+      recording->grad_read(alive);
+      recording->grad_written(alive);
+    }
     Tensor& sum = leaf_->grad_state().grad;
     if (sum.defined()) {
       add_gradient_in_place(sum, grad);
@@ -99,11 +107,13 @@ void forget_history(const Tensor& t) {
 }
 
 Tensor grad_of(const Tensor& t) {
+  if (Recording* recording = open_recording()) recording->grad_read(t);
   const GradState* state = t.impl()->grad_state_or_null();
   return state ? state->grad : Tensor();
 }
 
 void set_grad(const Tensor& t, const Tensor& grad) {
+  if (Recording* recording = open_recording()) recording->grad_written(t);
   if (!grad.defined()) {
     if (t.impl()->grad_state_or_null()) t.impl()->grad_state().grad = Tensor();
     return;

@@ -18,8 +18,8 @@ bool is_tensor(PyObject* o);
 const Tensor& tensor_of(PyObject* o);  // o must be one
 PyObject* wrap(const Tensor& t);       // new reference; None for an undefined tensor; the same object while it lives
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
-Scalar item_of(const Tensor& t, const char* what = "item");  // the only element
-void set_python_error();                                     // from the C++ exception being handled
+Scalar item_of(const Tensor& t, const char* what = "item()");  // the only element
+void set_python_error();                                       // from the C++ exception being handled
 
 // Runs `f` and turns C++ exceptions into Python ones.
 template <class F>
@@ -112,6 +112,7 @@ void bind_dlpack(py::module_& m);
 void bind_autograd(py::module_& m);
 void bind_function(py::module_& m);
 void bind_random(py::module_& m);
+void bind_capture(py::module_& m);
 void bind_runtime(py::module_& m);
 
 }  // namespace lamina::bind

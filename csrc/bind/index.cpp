@@ -33,7 +33,7 @@ Tensor tensor_from_list(PyObject* list) {
 
 // A tensor that may stand between brackets: a single integer is no different from a Python one.
 Subscript from_tensor(const Tensor& t) {
-  if (t.ndim() == 0 && is_integral(t.dtype())) return integer(*to_dtype(detach(t), DType::i64).data<std::int64_t>());
+  if (t.ndim() == 0 && is_integral(t.dtype())) return integer(item_of(t, "indexing by a 0-d tensor").as_int64());
   check_as(ErrorKind::index, t.dtype() == DType::i64 || t.dtype() == DType::i32 || t.dtype() == DType::b8,
            "a tensor used as an index must be int64, int32 or bool, got ", name_of(t.dtype()),
            t.dtype() == DType::u8 ? "; make a mask with .bool(), positions with .long()" : "");

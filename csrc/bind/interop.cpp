@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "bind/common.h"
+#include "core/stream.h"
 
 namespace lamina::bind {
 namespace {
@@ -82,6 +83,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->obj = nullptr;
   const auto refuse = [](PyObject* kind, const char* why) { return PyErr_SetString(kind, why), -1; };
   const auto asks_for = [flags](int what) { return (flags & what) == what; };
+  if (guarded_int([] { check_host_read("numpy() (or sharing memory otherwise)"); }) != 0) return -1;
   const Tensor& t = tensor_of(self);
   const char* format = kFormats[static_cast<int>(t.dtype())];
   if (t.requires_grad())

@@ -17,5 +17,6 @@ PYBIND11_MODULE(_C, m) {
   bind_autograd(m);
   bind_function(m);
   bind_random(m);
+  bind_capture(m);
   bind_runtime(m);
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/stream.h"
 #include "ops/elementwise.h"
 
 namespace lamina::bind {
@@ -99,6 +100,7 @@ class Reader {
         wide.data<std::int64_t>()[i] = integer.as_int64();
       }
     }
+    if (Recording* recording = open_recording()) recording->keep(wide);  // written here and not by a launch
     return to_dtype(wide, type);
   }
 
@@ -138,6 +140,7 @@ class Reader {
     for (int i = 0; i < t.ndim(); ++i) level(t.shape()[i], depth + i);
     settle(depth + t.ndim());
     type_ = type_ ? promote(*type_, t.dtype()) : t.dtype();
+    check_host_read("a tensor in a list of data");
     const Tensor wide = contiguous(to_dtype(detach(t), wide_type(t.dtype())));
     for (std::int64_t i = 0; i < wide.numel(); ++i) elements_.push_back(element(wide, i));
   }
@@ -184,6 +187,7 @@ Tensor tensor_sharing_data(PyObject* data, std::optional<DType> dtype, const cha
 }
 
 PyObject* to_list(const Tensor& t) {
+  check_host_read("tolist()");
   const Tensor wide = contiguous(to_dtype(detach(t), wide_type(t.dtype())));
   std::int64_t next = 0;
   return list_of(wide, 0, next);

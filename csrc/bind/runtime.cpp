@@ -2,7 +2,6 @@
 #include "bind/common.h"
 #include "core/dispatch.h"
 #include "core/parallel.h"
-#include "core/stream.h"
 #include "ops/peak.h"
 
 namespace lamina::bind {
@@ -13,25 +12,6 @@ constexpr const char* kCompiler = __VERSION__;  // says clang itself
 #else
 constexpr const char* kCompiler = "GCC " __VERSION__;
 #endif
-
-// Opened with `with`; everything launched inside on this thread is written down.
-class Recorder {
- public:
-  void open() {
-    check_as(ErrorKind::runtime, !current_stream().recording(), "a recording is already open on this thread");
-    recording_ = std::make_unique<Recording>();
-    current_stream().set_recording(recording_.get());
-  }
-  void close() { current_stream().set_recording(nullptr); }
-  const Recording& recording() const {
-    check_as(ErrorKind::runtime, recording_ && current_stream().recording() != recording_.get(),
-             "nothing is recorded yet");
-    return *recording_;
-  }
-
- private:
-  std::unique_ptr<Recording> recording_;
-};
 
 }  // namespace
 
@@ -65,14 +45,6 @@ void bind_runtime(py::module_& m) {
   });
   m.def("_reset_peak_memory", &reset_peak_memory);
   m.def("_release_cached_memory", &release_cached_memory);
-  py::class_<Recorder>(m, "_Recording")
-      .def(py::init())
-      .def(
-          "__enter__", [](Recorder& r) -> Recorder& { return r.open(), r; }, py::return_value_policy::reference)
-      .def("__exit__", [](Recorder& r, const py::args&) { r.close(); })
-      .def("__len__", [](const Recorder& r) { return r.recording().size(); })
-      .def(
-          "replay", [](const Recorder& r) { r.recording().replay(); }, ReleaseGil());
   m.attr("_version") = LAMINA_VERSION;
   m.attr("_build") = py::make_tuple(LAMINA_BUILD_TYPE, kCompiler);
   kernels();  // a wrong LAMINA_ISA is told at import

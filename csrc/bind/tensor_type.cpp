@@ -5,6 +5,7 @@
 
 #include "autograd/engine.h"
 #include "bind/common.h"
+#include "core/stream.h"
 #include "ops/elementwise.h"
 #include "ops/view.h"
 #include "structmember.h"  // quoted, to be sorted behind Python.h
@@ -280,6 +281,7 @@ bool is_tensor(PyObject* o) { return Py_TYPE(o) == type || PyType_IsSubtype(Py_T
 const Tensor& tensor_of(PyObject* o) { return unwrap(o); }
 
 Scalar item_of(const Tensor& t, const char* what) {
+  check_host_read(what);
   check(t.numel() == 1, what, ": only a tensor with one element can become a number, this one has shape ", t.shape());
   const Tensor wide = to_dtype(detach(t), is_floating(t.dtype())   ? DType::f64
                                           : t.dtype() == DType::b8 ? DType::b8

@@ -144,6 +144,7 @@ Pool& pool() {
 
 void* allocate(std::size_t bytes, Device) { return pool().take(bytes); }
 void deallocate(void* block, std::size_t bytes, Device) noexcept { pool().give(block, bytes); }
+std::size_t block_size(std::size_t bytes) { return size_class(bytes).bytes; }
 MemoryStats memory_stats() { return pool().stats(); }
 void reset_peak_memory() { pool().reset_peak(); }
 void release_cached_memory() { pool().release_cached(); }

@@ -22,6 +22,8 @@ struct MemoryStats {
 void* allocate(std::size_t bytes, Device device);
 void deallocate(void* block, std::size_t bytes, Device device) noexcept;
 
+std::size_t block_size(std::size_t bytes);  // what a request really takes
+
 MemoryStats memory_stats();
 void reset_peak_memory();
 void release_cached_memory();

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <memory>
 
+#include "core/stream.h"
+
 namespace lamina::dlpack {
 namespace {
 
@@ -49,6 +51,7 @@ DType dtype_of(ElementType t) {
 }
 
 View borrow(const Tensor& t) {
+  check_host_read("sharing memory by DLPack");
   View v{};
   v.data = t.numel() == 0 ? nullptr : t.data();
   v.device = {kCpu, 0};

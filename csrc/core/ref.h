@@ -12,6 +12,12 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
   void retain() const { count_.fetch_add(1, std::memory_order_relaxed); }
+  bool retain_if_alive() const {  // false: the last one has let go already
+    std::uint32_t n = count_.load(std::memory_order_relaxed);
+    while (n != 0)
+      if (count_.compare_exchange_weak(n, n + 1, std::memory_order_relaxed)) return true;
+    return false;
+  }
   bool release() const { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }  // true: the last one let go
   std::uint32_t use_count() const { return count_.load(std::memory_order_relaxed); }
 

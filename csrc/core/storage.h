@@ -15,6 +15,12 @@ struct StorageCache {
   virtual ~StorageCache() = default;
 };
 
+class RecordingMemory;
+class Storage;
+
+extern std::atomic<int> open_recordings;  // on all threads
+void touch_recorded(Storage& s);          // tells the recording on this thread, if one is open, that a launch may use s
+
 class Storage : public RefCounted {
  public:
   Storage(std::size_t bytes, Device device);
@@ -30,9 +36,12 @@ class Storage : public RefCounted {
   std::atomic<std::uint32_t> version{0};  // counts in-place changes; saved tensors compare it
   // Others (NumPy, whoever made or asked for the memory) may write it without counting a version.
   std::atomic<bool> exposed{false};
-  std::shared_ptr<StorageCache> cache;  // guarded by its user (ops/gemm_pack_cache.cpp)
+  std::shared_ptr<StorageCache> cache;                         // guarded by its user (ops/gemm_pack_cache.cpp)
+  const RecordingMemory* home() const { return home_.get(); }  // null: the block is the general cache's
 
  private:
+  Storage(RecordingMemory* home, std::size_t bytes, Device device);
+  Ref<RecordingMemory> home_;
   std::function<void()> free_;
 };
 

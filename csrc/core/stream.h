@@ -2,53 +2,9 @@
 // launch is a call. While a recording is open on this thread the launch is also written down, to be replayed later over
 // the same buffers with no Python, no allocation and no graph walk. On CUDA the same seam feeds a CUDA graph.
 #pragma once
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <tuple>
-#include <vector>
-
-#include "core/storage.h"
+#include "core/recording.h"
 
 namespace lamina {
-
-class Recording {
- public:
-  template <class... P>
-  void add(void (*kernel)(P...), std::decay_t<P>... args) {
-    launches_.push_back(std::make_unique<LaunchOf<P...>>(kernel, std::move(args)...));
-  }
-  // Blocks freed while recording stay ours, so that no two live buffers of the replay share memory by accident.
-  void keep(void* block, std::size_t bytes, Device device) { kept_.push_back({block, bytes, device}); }
-  void replay() const {
-    for (const auto& launch : launches_) launch->run();
-  }
-  std::size_t size() const { return launches_.size(); }
-  Recording() = default;
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
-  ~Recording();
-
- private:
-  struct Launch {
-    virtual ~Launch() = default;
-    virtual void run() const = 0;
-  };
-  template <class... P>
-  struct LaunchOf final : Launch {
-    LaunchOf(void (*kernel)(P...), std::decay_t<P>... args) : kernel(kernel), args(std::move(args)...) {}
-    void run() const override { std::apply(kernel, args); }
-    void (*kernel)(P...);
-    std::tuple<std::decay_t<P>...> args;
-  };
-  struct Block {
-    void* data;
-    std::size_t bytes;
-    Device device;
-  };
-  std::vector<std::unique_ptr<Launch>> launches_;
-  std::vector<Block> kept_;
-};
 
 class Stream {
  public:
@@ -59,12 +15,47 @@ class Stream {
     kernel(args...);
   }
   Recording* recording() const { return recording_; }
-  void set_recording(Recording* r) { recording_ = r; }
+  void set_recording(Recording* r);
 
  private:
   Recording* recording_ = nullptr;
 };
 
 Stream& current_stream();  // each thread has its own
+
+// The recording that is open on this thread, or null. Costs next to nothing while no thread records.
+inline Recording* open_recording() {
+  return open_recordings.load(std::memory_order_relaxed) == 0 ? nullptr : current_stream().recording();
+}
+
+// What happens as long as one lives is no part of the recording: memory is anybody's, launches are not written down.
+class Unrecorded {
+ public:
+  Unrecorded() : paused_(open_recording()) {
+    if (paused_) current_stream().set_recording(nullptr);
+  }
+  ~Unrecorded() {
+    if (paused_) current_stream().set_recording(paused_);
+  }
+  Unrecorded(const Unrecorded&) = delete;
+  Unrecorded& operator=(const Unrecorded&) = delete;
+
+ private:
+  Recording* paused_;
+};
+
+// Before a value is read to the host: what Python decides by it would be decided once and for all replays.
+inline void check_host_read(const char* what) {
+  check_as(ErrorKind::runtime, !open_recording(), "capture: ", what,
+           " reads a value while a step is being recorded, and each replay has another; return the tensor and read it "
+           "after the step");
+}
+// Before an operation whose result has a size that depends on values.
+inline void check_size_is_known(const char* what) {
+  check_as(
+      ErrorKind::runtime, !open_recording(), "capture: the size of the result of ", what,
+      " depends on the data, which a step that is being recorded cannot follow; compute it before the step, or keep "
+      "all elements and choose with where");
+}
 
 }  // namespace lamina

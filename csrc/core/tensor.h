@@ -41,7 +41,7 @@ class Tensor {
   template <class T = void>
   inline T* data() const;
   std::size_t item_size() const { return lamina::item_size(dtype()); }
-  std::int64_t offset_bytes() const { return data<char>() - static_cast<char*>(storage().data); }
+  inline std::int64_t offset_bytes() const;
   friend bool operator==(const Tensor& a, const Tensor& b) { return a.impl_ == b.impl_; }  // the same object
 
  private:
@@ -99,8 +99,14 @@ bool Tensor::contiguous() const { return impl_->contiguous; }
 bool Tensor::requires_grad() const { return impl_->leaf_requires_grad || impl_->grad_fn; }
 std::uint32_t Tensor::version() const { return impl_->storage->version.load(std::memory_order_relaxed); }
 Storage& Tensor::storage() const { return *impl_->storage; }
+std::int64_t Tensor::offset_bytes() const {
+  return static_cast<char*>(impl_->data) - static_cast<char*>(impl_->storage->data);
+}
 template <class T>
 T* Tensor::data() const {
+  // Where kernels get their pointers: what a recorded launch points to must live as long as the recording.
+  if (open_recordings.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    touch_recorded(*impl_->storage);
   return static_cast<T*>(impl_->data);
 }
 

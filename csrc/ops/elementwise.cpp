@@ -148,8 +148,9 @@ void check_divisor(BinaryOp op, const Arg& b, DType result) {
     check(b.number().as_int64() >= 0, "pow: integers to negative integer powers are not allowed");
   if (op != BinaryOp::floor_divide && op != BinaryOp::remainder && op != BinaryOp::fmod) return;
   if (is_floating(result)) return;
-  const bool zero = b.is_tensor() ? any_zero(b.tensor()) : !b.number().as_bool();
-  check(!zero, row(op).name, ": integer division by zero");
+  constexpr const char* kProblem = "integer division by zero";
+  if (b.is_tensor()) return refuse_zeros(b.tensor(), row(op).name, kProblem);
+  check(b.number().as_bool(), row(op).name, ": ", kProblem);
 }
 
 const Device& device_of(const Arg& a, const Arg& b, const char* name) {

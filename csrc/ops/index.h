@@ -55,7 +55,8 @@ Tensor repeat_interleave(const Tensor& t, const Tensor& repeats, std::optional<s
 struct Survey {
   std::int64_t least, most, sum;
 };
-Survey survey(const Tensor& integers);
+Tensor surveyed(const Tensor& integers);  // the same three numbers, left in memory
+Survey survey(const char* op, const Tensor& integers);
 constexpr std::int64_t kMostElements = std::int64_t{1} << 62;
 
 // ---- joining and taking apart (index_join.cpp); the parts are views ----

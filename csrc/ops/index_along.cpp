@@ -162,17 +162,23 @@ Tensor take_along_dim(const Tensor& t, const Tensor& indices, std::optional<std:
   return gather(expand(t, a), d, expand(indices, b));
 }
 
+namespace {
+void report_classes(const std::int64_t* survey, std::int64_t classes) {
+  check(survey[0] >= 0, "one_hot: class numbers must not be negative, got ", survey[0]);
+  check(survey[1] < classes, "one_hot: class ", survey[1], " is not below num_classes ", classes);
+}
+}  // namespace
+
 Tensor one_hot(const Tensor& t, std::int64_t classes) {
   check_index_dtype("one_hot", t);
   check(t.numel() > 0 || classes > 0, "one_hot: num_classes must be given for an empty tensor");
   check(classes == -1 || classes > 0, "one_hot: num_classes must be positive or -1, got ", classes);
-  if (t.numel() > 0) {
-    const Survey s = survey(t);
-    check(s.least >= 0, "one_hot: class numbers must not be negative, got ", s.least);
-    check(classes == -1 || s.most < classes, "one_hot: class ", s.most, " is not below num_classes ", classes);
-    check(s.most < kMostElements, "one_hot: class ", s.most, " is too large");
-    if (classes == -1) classes = s.most + 1;
+  if (classes == -1) {
+    classes = survey("one_hot without num_classes", t).most;
+    check(classes < kMostElements, "one_hot: class ", classes, " is too large");
+    ++classes;
   }
+  if (t.numel() > 0) current_stream().launch(report_classes, surveyed(t).data<std::int64_t>(), classes);
   Dims shape = t.shape();
   shape.push_back(classes);
   const Tensor out = full(shape, Scalar(0), DType::i64, t.device());

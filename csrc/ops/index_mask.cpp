@@ -17,8 +17,7 @@ struct CountedMask {
   std::int64_t total;
 
   explicit CountedMask(const Tensor& t) {
-    check_as(ErrorKind::runtime, !current_stream().recording(),
-             "nonzero: the size of the result depends on the data, which a recording cannot follow");
+    check_size_is_known("nonzero, or of a boolean mask as an index,");
     const GradMode off(false);
     mask = contiguous(to_dtype(detach(t), DType::b8));
     const std::int64_t chunks = (mask.numel() + kMaskChunk - 1) / kMaskChunk;

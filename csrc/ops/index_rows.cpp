@@ -33,13 +33,17 @@ Tensor as_int64(const Tensor& t) { return contiguous(to_dtype(detach(t), DType::
 
 }  // namespace
 
-Survey survey(const Tensor& integers) {
-  check_as(ErrorKind::runtime, !current_stream().recording(),
-           "the size of the result depends on the data, which a recording cannot follow");
+Tensor surveyed(const Tensor& integers) {
   const Tensor values = as_int64(integers), out = empty({3}, DType::i64, integers.device());
   current_stream().launch(kernels(integers.device()).index.survey, values.data<std::int64_t>(), values.numel(),
                           out.data<std::int64_t>());
-  const std::int64_t* s = out.data<std::int64_t>();
+  return out;
+}
+
+Survey survey(const char* op, const Tensor& integers) {
+  check_size_is_known(op);
+  const Tensor found = surveyed(integers);
+  const std::int64_t* s = found.data<std::int64_t>();
   return {s[0], s[1], s[2]};
 }
 
@@ -104,7 +108,7 @@ Tensor bincount(const Tensor& t, const std::optional<Tensor>& weights, std::int6
   const DType type = !weights ? DType::i64 : weights->dtype() == DType::f32 ? DType::f32 : DType::f64;
   std::int64_t length = minlength;
   if (t.numel() > 0) {
-    const Survey s = survey(t);
+    const Survey s = survey("bincount", t);
     check(s.least >= 0, "bincount: expected no negative values, got ", s.least);
     check(s.most < kMostElements, "bincount: ", s.most, " is too large to count up to");
     length = std::max(length, s.most + 1);
@@ -126,7 +130,7 @@ Tensor repeat_interleave(const Tensor& given, const Tensor& repeats, std::option
   const Tensor each = contiguous(expand(as_int64(repeats), {size}));
   std::int64_t total = 0;
   if (size > 0) {
-    const Survey s = survey(each);
+    const Survey s = survey("repeat_interleave", each);
     check(s.least >= 0, "repeat_interleave: repeats must not be negative, got ", s.least);
     check(!__builtin_mul_overflow(s.most, size, &total), "repeat_interleave: the result has too many elements");
     total = s.sum;

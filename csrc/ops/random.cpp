@@ -87,7 +87,13 @@ void check_probability(const char* op, double p) {
   check(p >= 0 && p <= 1, op, ": p must be between 0 and 1, got ", p);
 }
 
-bool all_hold(const Tensor& condition) { return !any_zero(condition); }
+// What multinomial's kernel found, for people; plain data, for it runs again in a replay.
+void report_problem(const std::int64_t* found, std::int64_t samples) {
+  const auto has = [found](MultinomialProblem p) { return (*found & static_cast<std::int64_t>(p)) != 0; };
+  check(!has(MultinomialProblem::not_a_weight), "multinomial: weights must be finite and not negative");
+  check(!has(MultinomialProblem::no_weight), "multinomial: all weights of a row are zero");
+  check(!has(MultinomialProblem::too_few), "multinomial: fewer than ", samples, " weights of a row are positive");
+}
 
 }  // namespace
 
@@ -100,18 +106,23 @@ void Generator::manual_seed(std::uint64_t seed) {
 }
 
 std::uint64_t Generator::seed() {
+  check_host_read("seed()");
   const std::uint64_t seed = seed_from_system();
   manual_seed(seed);
   return seed;
 }
 
-std::uint64_t Generator::initial_seed() const { return *state().data<std::uint64_t>(); }
+std::uint64_t Generator::initial_seed() const {
+  check_host_read("initial_seed()");
+  return *state().data<std::uint64_t>();
+}
 
 Tensor Generator::state() const { return claim(0); }
 
 void Generator::set_state(const Tensor& state) {
   check_as(ErrorKind::type, state.dtype() == DType::i64, "set_state: expected an int64 tensor, got ",
            name_of(state.dtype()));
+  check_host_read("set_state()");
   check(state.shape() == Dims{2}, "set_state: expected shape (2,), got ", state.shape());
   const Tensor packed = contiguous(detach(state));
   const auto* values = packed.data<std::uint64_t>();
@@ -128,6 +139,7 @@ Tensor Generator::claim(std::int64_t words) const {
 
 Generator& default_generator(Device device) {
   kernels(device);  // refuses a device that is not there
+  const Unrecorded made_once;
   static Generator* generator = new Generator(Device{}, seed_from_system());
   return *generator;
 }
@@ -186,7 +198,7 @@ void bernoulli_(const Tensor& t, const Arg& p, Generator* generator) {
           chances.shape(), " does not broadcast to ", t.shape());
     const Tensor in_range = binary(BinaryOp::logical_and, binary(BinaryOp::ge, detach(chances), Scalar(0)),
                                    binary(BinaryOp::le, detach(chances), Scalar(1)));
-    check(all_hold(in_range), "bernoulli_: p must be between 0 and 1, and some of it is not");
+    refuse_zeros(in_range, "bernoulli_", "p must be between 0 and 1, and some of it is not");
     return overwrite("bernoulli_", t, DType::b8, [&](const Tensor& fresh) {
       const Tensor u = empty(t.shape(), DType::f64, t.device());  // fine enough for the smallest p
       launch_fill("bernoulli_", Distribution::uniform, u, {{0, 1, 1, 53}}, g);
@@ -239,9 +251,9 @@ Tensor normal(const Arg& mean, const Arg& std, Generator* generator) {
   Dims shape = like.shape();
   if (mean.is_tensor() && std.is_tensor()) shape = broadcast_shapes(shape, std.tensor().shape(), "normal");
   const Tensor spread = std.is_tensor() ? detach(std.tensor()) : Tensor();
-  const bool negative =
-      std.is_tensor() ? !all_hold(binary(BinaryOp::ge, spread, Scalar(0))) : !(std.number().as_double() >= 0);
-  check(!negative, "normal: std must not be negative");
+  constexpr const char* kNegative = "std must not be negative";
+  if (std.is_tensor()) refuse_zeros(binary(BinaryOp::ge, spread, Scalar(0)), "normal", kNegative);
+  check(std.is_tensor() || std.number().as_double() >= 0, "normal: ", kNegative);
   const DType type = result_type({&mean, &std});
   check_as(ErrorKind::type, is_floating(type), "normal: expected floating-point mean or std, got ", name_of(type));
   Tensor z = empty(shape, type, like.device());
@@ -286,12 +298,7 @@ Tensor multinomial(const Tensor& weights, std::int64_t samples, bool replacement
   current_stream().launch(table(out.device()).multinomial, work.data<double>(), rows, columns, samples, replacement,
                           keys.defined() ? keys.data<double>() : nullptr, out.data<std::int64_t>(),
                           claimed.data<std::uint64_t>(), problem.data<std::int64_t>());
-  const auto has = [found = *problem.data<std::int64_t>()](MultinomialProblem p) {
-    return (found & static_cast<std::int64_t>(p)) != 0;
-  };
-  check(!has(MultinomialProblem::not_a_weight), "multinomial: weights must be finite and not negative");
-  check(!has(MultinomialProblem::no_weight), "multinomial: all weights of a row are zero");
-  check(!has(MultinomialProblem::too_few), "multinomial: fewer than ", samples, " weights of a row are positive");
+  current_stream().launch(report_problem, problem.data<std::int64_t>(), samples);
   return out;
 }
 

@@ -140,6 +140,13 @@ Tensor sum_to(const Tensor& t, const Dims& shape) {
   return out;
 }
 
-bool any_zero(const Tensor& t) { return !*all(t).data<bool>(); }
+namespace {
+void report_zero(const bool* no_zeros, const char* op, const char* message) { check(*no_zeros, op, ": ", message); }
+}  // namespace
+
+void refuse_zeros(const Tensor& t, const char* op, const char* message) {
+  const Tensor no_zeros = all(t.dtype() == DType::b8 ? t : to_dtype(detach(t), DType::b8));
+  current_stream().launch(report_zero, no_zeros.data<bool>(), op, message);
+}
 
 }  // namespace lamina

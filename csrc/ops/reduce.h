@@ -23,7 +23,8 @@ Tensor count_nonzero(const Tensor& x, const MaybeDims& dims = {});
 // Sums the dimensions that broadcasting added or stretched, so that `t` gets `shape` back; t itself if there are none.
 // Not recorded.
 Tensor sum_to(const Tensor& t, const Dims& shape);
-bool any_zero(const Tensor& t);
+// Fails with `op: message` where an element is zero, in every replay of a recording too. Both are literals.
+void refuse_zeros(const Tensor& t, const char* op, const char* message);
 
 // ---- reduce_extreme.cpp ----
 Tensor amax(const Tensor& x, const MaybeDims& dims = {}, bool keepdim = false);

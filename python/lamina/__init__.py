@@ -3,6 +3,7 @@
 from lamina import autograd as autograd
 from lamina._C import *  # noqa: F403
 from lamina._C import _version
+from lamina._capture import *  # noqa: F403
 from lamina._creation import *  # noqa: F403
 from lamina._operations import *  # noqa: F403
 from lamina._print import *  # noqa: F403

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lamina._C import Tensor, float32, int64
+from lamina._C import Tensor, _is_recording, float32, int64
 from lamina._C import bool as bool_dtype
 
 TYPE_CHECKING = False
@@ -60,6 +60,8 @@ def get_printoptions() -> dict[str, Any]:
 
 def represent(t: Tensor) -> str:
     """The repr of a tensor."""
+    if _is_recording():  # its values are those of the first of many runs
+        return f"tensor(<being recorded>, shape={t.shape}, dtype={t.dtype})"
     summarised = t.numel() > _options["threshold"]
     notes = []
     if summarised or (t.numel() == 0 and t.ndim != 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina import _C
+from lamina import _C, _capture
 from lamina._C import Tensor
 from lamina.autograd.grad_mode import no_grad
 from lamina.nn.parameter import Buffer, Parameter
@@ -56,6 +56,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward(self, …)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _capture.modules_called is not None:
+            _capture.modules_called.append(self)
         if self._hooks is not None:
             return self._hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)

@@ -1,0 +1,128 @@
+// A recorded step: its launches in order, and everything that they may read or write when they run again.
+//
+// Memory. Storage made while a recording is open lies in blocks that belong to the recording. A block freed while it is
+// open serves later storage of the same recording, in the order of the launches and so in that of every replay; peak
+// memory is that of the eager step. After that the recording keeps all blocks until it dies. Storage from outside that
+// a launch got a pointer to is kept alive just as long.
+//
+// Leaves. `.grad` is state outside of memory: a replay is valid only while the leaves hold the gradients that the
+// recorded step found, and leaves behind those that the recorded step left.
+#pragma once
+#include <mutex>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace lamina {
+
+class RecordingMemory : public RefCounted {
+ public:
+  ~RecordingMemory();
+  static void destroy(RecordingMemory* m) { delete m; }
+
+  void* take(std::size_t bytes, Device device);
+  void enter(void* block, Storage* storage) noexcept;
+  void give(void* block, std::size_t bytes, Device device) noexcept;
+  // The recording is gone: what is free returns to the cache, and the rest as soon as it is freed.
+  void close() noexcept;
+  std::size_t bytes() const;
+  std::size_t live() const;
+  void bump_versions() noexcept;  // of all storage that lives here
+
+ private:
+  struct Class {
+    std::vector<void*> free;  // has room for all blocks of the class
+    std::size_t blocks = 0;
+    Device device;
+  };
+  mutable std::mutex mutex_;
+  std::unordered_map<std::size_t, Class> classes_;  // by size of block
+  std::unordered_map<void*, Storage*> live_;
+  std::size_t bytes_ = 0;
+  bool closed_ = false;
+};
+
+class Recording {
+ public:
+  Recording() : memory_(new RecordingMemory) {}
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+  ~Recording();
+
+  template <class... P>
+  void add(void (*kernel)(P...), std::decay_t<P>... args) {
+    using L = LaunchOf<P...>;
+    static_assert(std::is_trivially_destructible_v<L>, "arguments of kernels are plain values");
+    launches_.push_back(new (room(sizeof(L), alignof(L))) L(kernel, args...));
+  }
+  // Runs the launches again. May throw what a kernel that checks its input throws.
+  void replay();
+  std::size_t size() const { return launches_.size(); }
+  RecordingMemory& memory() const { return *memory_; }
+
+  // ---- called while recording ----
+  void touch(Storage& s);             // a launch may use its memory
+  void keep(const Tensor& constant);  // written by the host, once; no launch may reuse its memory
+  void written(Storage& s);           // a replay changes it: its version counts on
+  void grad_read(const Tensor& leaf);
+  void grad_written(const Tensor& leaf);
+  // `run` at the beginning of a replay, if `source` was changed since the last time; its results outlive the replay.
+  template <class... P>
+  void when_changed(Storage& source, void (*kernel)(P...), std::decay_t<P>... args) {
+    using L = LaunchOf<P...>;
+    touch(source);
+    refreshes_.push_back({&source, source.version, new (room(sizeof(L), alignof(L))) L(kernel, args...)});
+  }
+  bool writes(Storage& s) const { return written_.contains(&s); }
+
+  // ---- afterwards ----
+  void finish();
+  bool grads_are_as_found() const;
+  // Storage made by the step that lives on, beside `expected` and what `.grad` holds.
+  std::size_t survivors(const std::vector<Tensor>& expected) const;
+
+ private:
+  struct Launch {
+    void (*run)(const Launch*);
+  };
+  template <class... P>
+  struct LaunchOf final : Launch {
+    LaunchOf(void (*kernel)(P...), std::decay_t<P>... args) : Launch{&call}, kernel(kernel), args(args...) {}
+    static void call(const Launch* l) {
+      const auto* self = static_cast<const LaunchOf*>(l);
+      std::apply(self->kernel, self->args);
+    }
+    void (*kernel)(P...);
+    std::tuple<std::decay_t<P>...> args;
+  };
+  struct Refresh {
+    Storage* source;
+    std::uint32_t version;
+    const Launch* launch;
+  };
+  struct LeafGrad {
+    Tensor leaf;
+    bool read_first;  // the step depends on the gradient that it found
+    bool written;
+    Tensor before, after;
+  };
+
+  void* room(std::size_t bytes, std::size_t alignment);
+  LeafGrad* journal(const Tensor& leaf, bool read);
+
+  Ref<RecordingMemory> memory_;
+  std::vector<const Launch*> launches_;
+  std::vector<std::unique_ptr<std::byte[]>> pages_;
+  std::size_t page_used_ = 0, page_size_ = 0;
+  std::vector<Refresh> refreshes_;
+  std::unordered_map<Storage*, Ref<Storage>> outside_;
+  std::unordered_set<Storage*> written_;  // of those outside
+  std::vector<Tensor> constants_;
+  std::vector<LeafGrad> leaves_;
+};
+
+}  // namespace lamina
