@@ -29,8 +29,9 @@ def read_arrays(path: Location, names: Sequence[str] | None = None) -> TensorDat
         found: dict[str, Any] = dict(lamina.load(path))
     elif path.suffix in (".npy", ".npz"):
         try:
-            content = numpy.load(path, allow_pickle=False)
-            found = {path.stem: content} if path.suffix == ".npy" else dict(content)
+            with open(path, "rb") as file:
+                content = numpy.load(file, allow_pickle=False)
+                found = {path.stem: content} if path.suffix == ".npy" else dict(content)
         except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is not a readable {path.suffix} file: {error}") from error
     else:
