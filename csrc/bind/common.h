@@ -113,6 +113,7 @@ void bind_autograd(py::module_& m);
 void bind_function(py::module_& m);
 void bind_random(py::module_& m);
 void bind_capture(py::module_& m);
+void bind_rnn(py::module_& m);
 void bind_runtime(py::module_& m);
 
 }  // namespace lamina::bind

@@ -18,5 +18,6 @@ PYBIND11_MODULE(_C, m) {
   bind_function(m);
   bind_random(m);
   bind_capture(m);
+  bind_rnn(m);
   bind_runtime(m);
 }

@@ -13,6 +13,7 @@ void fill_peak(PeakTable&);
 void fill_reduce(ReduceTable&);
 void fill_random(RandomTable&);
 void fill_index(IndexTable&);
+void fill_rnn(RnnTable&);
 
 // Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
 // instructions that the machine lacks.
@@ -25,6 +26,7 @@ const KernelTable& table() {
     fill_reduce(table.reduce);
     fill_random(table.random);
     fill_index(table.index);
+    fill_rnn(table.rnn);
     table.target = LAMINA_STRING(LAMINA_TARGET);
   }
   return table;

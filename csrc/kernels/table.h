@@ -6,6 +6,7 @@
 #include "kernels/peak.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/rnn.h"
 
 namespace lamina {
 
@@ -17,6 +18,7 @@ struct KernelTable {
   ReduceTable reduce;
   RandomTable random;
   IndexTable index;
+  RnnTable rnn;
 };
 
 }  // namespace lamina

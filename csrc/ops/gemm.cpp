@@ -262,4 +262,10 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
   return y;
 }
 
+void write_product(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias) {
+  GemmArgs args = arguments(out, a, b);
+  if (bias.defined()) args.bias = GemmOperand{.data = bias.data(), .row = 0, .col = bias.strides()[0]};
+  launch(out, args);
+}
+
 }  // namespace lamina

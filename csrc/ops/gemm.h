@@ -31,4 +31,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
 // Einstein summation, PyTorch's notation; operands are contracted from left to right, each pair as one batched product.
 Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);
 
+// out = a @ b + bias, unrecorded, into a matrix that exists; bias is a row, or undefined. All of one type.
+void write_product(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias = {});
+
 }  // namespace lamina

@@ -1,0 +1,52 @@
+// The recurrent family: one driver (rnn_driver.h), an instance for every cell and type.
+#include "cpu/rnn_driver.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+template <class T, class Cell>
+void forward(RnnRun run) {
+  constexpr RnnLayout layout = layout_of(Cell::kCell);
+  drive<Forward<T, Cell>>(run, run.batch, run.units, layout.first + layout.second);
+}
+template <class T, class Cell>
+void backward(RnnGradRun run) {
+  constexpr RnnLayout layout = layout_of(Cell::kCell);
+  drive<Backward<T, Cell>>(run, run.forward.batch, run.forward.units, layout.first + layout.second);
+}
+
+template <class T>
+std::size_t packed_size(RnnCell cell, std::int64_t units) {
+  const RnnLayout layout = layout_of(cell);
+  const std::int64_t padded = (units + kTileCols<T> - 1) / kTileCols<T> * kTileCols<T>;  // the widest panel
+  return static_cast<std::size_t>((layout.first + layout.second) * padded * units) * sizeof(T);
+}
+
+std::size_t packed_bytes(RnnCell cell, DType dtype, std::int64_t units) {
+  return dtype == DType::f32 ? packed_size<float>(cell, units) : packed_size<double>(cell, units);
+}
+
+template <class Cell>
+void fill(RnnTable& t) {
+  constexpr int cell = static_cast<int>(Cell::kCell);
+  t.forward[cell][static_cast<int>(DType::f32)] = forward<float, Cell>;
+  t.forward[cell][static_cast<int>(DType::f64)] = forward<double, Cell>;
+  t.backward[cell][static_cast<int>(DType::f32)] = backward<float, Cell>;
+  t.backward[cell][static_cast<int>(DType::f64)] = backward<double, Cell>;
+}
+
+}  // namespace
+
+void fill_rnn(RnnTable& t) {
+  t.packed_bytes = packed_bytes;
+  fill<cell::Elman<RnnCell::tanh>>(t);
+  fill<cell::Elman<RnnCell::relu>>(t);
+  fill<cell::Lstm<false>>(t);
+  fill<cell::Lstm<true>>(t);
+  fill<cell::Gru>(t);
+  fill<cell::GruResetBefore>(t);
+}
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

@@ -1,0 +1,442 @@
+// Runs a cell (kernels/rnn_formulas.h) over sequences, forward and backward.
+//
+// The units are cut into panels; a thread owns the same panels at every step, keeps their recurrent weights packed in
+// its cache and meets the others once a step (twice for cells of two stages). All gates of a panel's units are summed
+// in one register tile, so that the cell follows while the sums are still in the first-level cache.
+#pragma once
+#include "core/barrier.h"
+#include "core/parallel.h"
+#include "cpu/gemm_micro.h"
+#include "cpu/gemm_pack.h"
+#include "kernels/rnn_formulas.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+constexpr int kRegisters = kTarget == Target::avx512 || kTarget == Target::neon ? 32 : 16;
+constexpr double kRecurrentFlopsWorthAThread = 1e5;  // in one step
+constexpr int kBatchBlock = 48;                      // sequences whose sums are kept beside a panel of weights
+constexpr std::int64_t kPanelBytes = 16 * 1024;      // of a panel that stay in the first-level cache meanwhile
+
+// Tiles of 1 … kMost rows of V vectors.
+template <class T, int V>
+struct RowTiles {
+  static constexpr int kMost = V < kRegisters / 2 ? (kRegisters - 1 - V) / V : 1;
+  TileKernel<T> at[kMost];
+  template <int R = kMost>
+  static constexpr void fill(RowTiles& tiles) {
+    tiles.at[R - 1] = tile<T, R, V, WalkA::rows>;
+    if constexpr (R > 1) fill<R - 1>(tiles);
+  }
+  static constexpr RowTiles make() {
+    RowTiles tiles{};
+    fill(tiles);
+    return tiles;
+  }
+};
+
+// One row: too few sums for the processor's pipelines, so k is dealt out to several of them in turn.
+template <class T, int V>
+void single_row(std::int64_t k, const T* a, const T* b, T* sums, bool accumulate) {
+  constexpr int W = Vec<T>::width, kTurns = V >= 8 ? 1 : 8 / V;
+  Vec<T> part[kTurns][V];
+  for (auto& turn : part)
+    for (Vec<T>& v : turn) v = Vec<T>(T(0));
+  const auto add = [&](Vec<T>* to, std::int64_t i) {
+    const Vec<T> x(a[i]);
+    for (int v = 0; v < V; ++v) to[v] = fma(x, Vec<T>::load(b + (i * V + v) * W), to[v]);
+  };
+  std::int64_t i = 0;
+  for (; i + kTurns <= k; i += kTurns)
+#pragma GCC unroll 8
+    for (int t = 0; t < kTurns; ++t) add(part[t], i + t);
+  for (; i < k; ++i) add(part[0], i);
+  for (int v = 0; v < V; ++v) {
+    Vec<T> total = part[0][v];
+    for (int t = 1; t < kTurns; ++t) total = total + part[t][v];
+    (accumulate ? Vec<T>::load(sums + v * W) + total : total).store(sums + v * W);
+  }
+}
+
+struct Share {
+  std::int64_t begin, end;
+  Share(std::int64_t panels, int thread, int team) : begin(panels * thread / team), end(panels * (thread + 1) / team) {}
+};
+
+// The recurrent product of `gates` gates for panels of units.
+template <class T, int gates>
+struct GatePanels {
+  static constexpr int kWidth = Vec<T>::width;
+  static constexpr int kVecs = gates == 1 ? kGemmTileVecs : 1;  // vectors of units in a panel
+  static constexpr int kUnits = kVecs * kWidth, kCols = gates * kUnits;
+  static constexpr RowTiles<T, gates* kVecs> kTiles = RowTiles<T, gates * kVecs>::make();
+  static constexpr int kRows = RowTiles<T, gates * kVecs>::kMost;
+
+  T* packed;  // [panels][units][gates][kUnits]
+  std::int64_t units;
+
+  static std::int64_t panels(std::int64_t units) { return (units + kUnits - 1) / kUnits; }
+  static std::int64_t packed_size(std::int64_t units) { return panels(units) * units * kCols; }
+
+  // `weight`: [gates · units, units]
+  void pack_panel(const T* weight, std::int64_t panel) const {
+    const std::int64_t first = panel * kUnits, left = units - first;
+    for (int g = 0; g < gates; ++g)
+      pack(packed + panel * units * kCols + g * kUnits, kCols, weight + (g * units + first) * units, units, 1,
+           static_cast<int>(left < kUnits ? left : kUnits), left, units);
+  }
+  // sums[rows][gates][kUnits] = a[rows, units] · the panel, a part of k at a time that stays close for all rows.
+  void multiply(std::int64_t panel, const T* a, int rows, T* sums) const {
+    constexpr std::int64_t kDepth = kPanelBytes / (kCols * sizeof(T));
+    for (std::int64_t k = 0; k < units; k += kDepth) {
+      const std::int64_t depth = units - k < kDepth ? units - k : kDepth;
+      const T* const b = packed + (panel * units + k) * kCols;
+      if (rows == 1) {
+        single_row<T, gates * kVecs>(depth, a + k, b, sums, k > 0);
+        continue;
+      }
+      for (int row = 0; row < rows; row += kRows)
+        kTiles.at[(rows - row < kRows ? rows - row : kRows) - 1](depth, a + row * units + k, units, b, kCols,
+                                                                 sums + row * kCols, kCols, k > 0);
+    }
+  }
+};
+
+// The way back: [rows, units] += d[rows, gate] · weight[gate], for panels of the sum's columns.
+template <class T>
+struct ReturnPanels {
+  T* packed;  // [panels][gates][units][kTileCols]
+  std::int64_t units;
+  int gates;
+
+  static std::int64_t panels(std::int64_t units) { return (units + kTileCols<T> - 1) / kTileCols<T>; }
+  static std::int64_t packed_size(std::int64_t units, int gates) {
+    return panels(units) * gates * units * kTileCols<T>;
+  }
+
+  T* at(std::int64_t panel, int gate) const { return packed + (panel * gates + gate) * units * kTileCols<T>; }
+  void pack_panel(const T* weight, std::int64_t panel) const {
+    const std::int64_t first = panel * kTileCols<T>, left = units - first;
+    const int lanes = static_cast<int>(left < kTileCols<T> ? left : kTileCols<T>);
+    for (int g = 0; g < gates; ++g)
+      pack(at(panel, g), kTileCols<T>, weight + g * units * units + first, 1, units, lanes, left, units);
+  }
+  // sums[rows][kTileCols] = Σ over gates of d[rows, columns[gate] · units …] · weight
+  void multiply(std::int64_t panel, const T* d, std::int64_t d_row, const int* columns, int rows, T* sums) const {
+    constexpr std::int64_t kDepth = kPanelBytes / (kTileCols<T> * sizeof(T));
+    for (int g = 0; g < gates; ++g)
+      for (std::int64_t k = 0; k < units; k += kDepth) {
+        const std::int64_t depth = units - k < kDepth ? units - k : kDepth;
+        const T *const from = d + columns[g] * units + k, *const b = at(panel, g) + k * kTileCols<T>;
+        const bool accumulate = g > 0 || k > 0;
+        if (rows == 1) {
+          single_row<T, kTileVecs>(depth, from, b, sums, accumulate);
+          continue;
+        }
+        for (int row = 0; row < rows; row += kTileRows)
+          tile_kernel<T>(WalkA::rows, rows - row < kTileRows ? rows - row : kTileRows, kTileVecs)(
+              depth, from + row * d_row, d_row, b, kTileCols<T>, sums + row * kTileCols<T>, kTileCols<T>, accumulate);
+      }
+  }
+};
+
+// Where things lie in the memory of a run.
+template <class T, class Cell>
+struct RunView {
+  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  const RnnRun& run;
+
+  std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
+  std::int64_t state_size() const { return run.batch * run.units; }
+  T* state(void* states, std::int64_t time, bool after) const {
+    return states ? static_cast<T*>(states) + (time + (run.reverse != after ? 1 : 0)) * state_size() : nullptr;
+  }
+  T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
+  T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
+  const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
+  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
+};
+
+// `n` lanes at p; all of them as one plain load.
+template <bool whole, class T>
+LAMINA_INLINE Vec<T> load_units(const T* p, int n) {
+  if constexpr (whole) return Vec<T>::load(p);
+  return Vec<T>::load(p, n);
+}
+template <bool whole, class T>
+LAMINA_INLINE void store_units(Vec<T> v, T* p, int n) {
+  if constexpr (whole)
+    v.store(p);
+  else
+    v.store(p, n);
+}
+
+// body(first unit, lanes, offset in the panel, std::true_type-like tag: are all lanes there?) for each vector of a
+// panel.
+template <int width>
+struct Lanes {
+  template <class Body>
+  static LAMINA_INLINE void each(std::int64_t first, std::int64_t units, int panel, Body body) {
+    for (int v = 0; v < panel && first + v < units; v += width) {
+      const std::int64_t left = units - first - v;
+      if (left >= width)
+        body.template operator()<true>(first + v, width, v);
+      else
+        body.template operator()<false>(first + v, static_cast<int>(left), v);
+    }
+  }
+};
+
+template <class T, class Cell>
+class Forward {
+  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  static constexpr bool kTwoStages = kLayout.second > 0;
+  using V = Vec<T>;
+  using FirstPanels = GatePanels<T, kLayout.first>;
+  using SecondPanels = GatePanels<T, kTwoStages ? kLayout.second : 1>;
+
+ public:
+  static std::int64_t packed_size(std::int64_t units) {
+    return FirstPanels::packed_size(units) + (kTwoStages ? SecondPanels::packed_size(units) : 0);
+  }
+
+  explicit Forward(const RnnRun& run)
+      : run_(run),
+        view_{run_},
+        first_{static_cast<T*>(run.packed), run.units},
+        second_{static_cast<T*>(run.packed) + FirstPanels::packed_size(run.units), run.units} {}
+
+  void work(int thread, int team) {
+    const Share mine(FirstPanels::panels(run_.units), thread, team);
+    const Share then(kTwoStages ? SecondPanels::panels(run_.units) : 0, thread, team);
+    const T* const weight = static_cast<const T*>(run_.weight);
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) first_.pack_panel(weight, p);
+    for (std::int64_t p = then.begin; p < then.end; ++p)
+      second_.pack_panel(weight + kLayout.first * run_.units * run_.units, p);
+    for (std::int64_t step = 0; step < run_.steps; ++step) {
+      const std::int64_t time = view_.time(step);
+      const T* const h = view_.state(run_.h, time, false);
+      for (std::int64_t p = mine.begin; p < mine.end; ++p)
+        panel(first_, p, h, [&](std::int64_t row, const T* sums) { first_stage(time, p, row, sums); });
+      barrier_wait(barrier_, team);
+      if constexpr (kTwoStages) {
+        for (std::int64_t p = then.begin; p < then.end; ++p)
+          panel(second_, p, view_.masked(time),
+                [&](std::int64_t row, const T* sums) { finish<SecondPanels, kLayout.first>(time, p, row, sums); });
+        barrier_wait(barrier_, team);
+      }
+    }
+  }
+
+ private:
+  template <class Panels, class Body>
+  void panel(const Panels& panels, std::int64_t p, const T* a, Body body) {
+    alignas(64) T sums[kBatchBlock * Panels::kCols];
+    for (std::int64_t row = 0; row < run_.batch; row += kBatchBlock) {
+      const int rows = static_cast<int>(run_.batch - row < kBatchBlock ? run_.batch - row : kBatchBlock);
+      panels.multiply(p, a + row * run_.units, rows, sums);
+      for (int r = 0; r < rows; ++r) body(row + r, sums + r * Panels::kCols);
+    }
+  }
+
+  void first_stage(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+    if constexpr (!kTwoStages) {
+      finish<FirstPanels, 0>(time, p, row, sums);
+    } else {
+      const std::int64_t H = run_.units, at = row * H;
+      T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+      const T* const h = view_.state(run_.h, time, false) + at;
+      T* const masked = view_.masked(time) + at;
+      Lanes<V::width>::each(p * FirstPanels::kUnits, H, FirstPanels::kUnits,
+                            [&]<bool whole>(std::int64_t u, int n, int v) {
+                              V x[kLayout.first], r[kLayout.first];
+                              for (int g = 0; g < kLayout.first; ++g) {
+                                x[g] = load_units<whole>(gates + g * H + u, n);
+                                r[g] = V::load(sums + g * FirstPanels::kUnits + v);
+                              }
+                              V stored[kLayout.first];
+                              const V product = Cell::mask(x, r, load_units<whole>(h + u, n), stored);
+                              for (int g = 0; g < kLayout.first; ++g)
+                                store_units<whole>(stored[g], gates + g * H + u, n);
+                              store_units<whole>(product, masked + u, n);
+                            });
+    }
+  }
+
+  // The cell of one row of a panel; `sums` holds the recurrent gates from `skip` on.
+  template <class Panels, int skip>
+  void finish(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+    constexpr int gates_here = kTwoStages ? kLayout.second : kLayout.first;
+    const std::int64_t H = run_.units, at = row * H;
+    T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    const T* const h_before = view_.state(run_.h, time, false) + at;
+    T* const h_after = view_.state(run_.h, time, true) + at;
+    const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
+    T* const c_after = kLayout.cell ? view_.state(run_.c, time, true) + at : nullptr;
+    const bool active = view_.active(row, time);
+    const V leak(static_cast<T>(run_.leak));
+    Lanes<V::width>::each(p * Panels::kUnits, H, Panels::kUnits, [&]<bool whole>(std::int64_t u, int n, int v) {
+      const V h = load_units<whole>(h_before + u, n);
+      V c = kLayout.cell ? load_units<whole>(c_before + u, n) : V(0);
+      if (!active) {
+        store_units<whole>(h, h_after + u, n);
+        if constexpr (kLayout.cell) store_units<whole>(c, c_after + u, n);
+        return;
+      }
+      V x[kLayout.inputs], r[skip + gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
+      for (int g = 0; g < kLayout.inputs; ++g) x[g] = stored[g] = load_units<whole>(gates + g * H + u, n);
+      for (int g = 0; g < gates_here; ++g) r[skip + g] = V::load(sums + g * Panels::kUnits + v);
+      for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
+      const V fresh = Cell::step(x, r, h, c, unit, run_.options, stored);
+      store_units<whole>(run_.leak == 1 ? fresh : fma(leak, fresh - h, h), h_after + u, n);
+      if constexpr (kLayout.cell) store_units<whole>(c, c_after + u, n);
+      for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(stored[g], gates + g * H + u, n);
+    });
+  }
+
+  const RnnRun& run_;
+  const RunView<T, Cell> view_;
+  const FirstPanels first_;
+  const SecondPanels second_;
+  Barrier barrier_;
+};
+
+template <class T, class Cell>
+class Backward {
+  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  static constexpr bool kTwoStages = kLayout.second > 0;
+  static constexpr int kPanel = kTileCols<T>;
+  using V = Vec<T>;
+  using Panels = ReturnPanels<T>;
+
+ public:
+  static std::int64_t packed_size(std::int64_t units) {
+    return Panels::packed_size(units, kLayout.first + kLayout.second);
+  }
+
+  explicit Backward(const RnnGradRun& run)
+      : grad_(run),
+        run_(run.forward),
+        view_{run_},
+        first_{static_cast<T*>(run_.packed), run_.units, kLayout.first},
+        second_{static_cast<T*>(run_.packed) + Panels::packed_size(run_.units, kLayout.first), run_.units,
+                kLayout.second} {}
+
+  void work(int thread, int team) {
+    const Share mine(Panels::panels(run_.units), thread, team);
+    const T* const weight = static_cast<const T*>(run_.weight);
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) {
+      first_.pack_panel(weight, p);
+      if constexpr (kTwoStages) second_.pack_panel(weight + kLayout.first * run_.units * run_.units, p);
+    }
+    for (std::int64_t step = run_.steps; step-- > 0;) {
+      const std::int64_t time = view_.time(step);
+      for (std::int64_t p = mine.begin; p < mine.end; ++p)
+        for (std::int64_t row = 0; row < run_.batch; ++row) gates_of(time, p, row);
+      barrier_wait(barrier_, team);
+      if constexpr (kTwoStages) {
+        for (std::int64_t p = mine.begin; p < mine.end; ++p)
+          panel(second_, p, time, kLayout.columns + kLayout.first,
+                [&](std::int64_t row, const T* sums) { through_mask(time, p, row, sums); });
+        barrier_wait(barrier_, team);
+      }
+      for (std::int64_t p = mine.begin; p < mine.end; ++p)
+        panel(first_, p, time, kLayout.columns, [&](std::int64_t row, const T* sums) { add_to_dh(p, row, sums); });
+    }
+  }
+
+ private:
+  template <class Body>
+  void panel(const Panels& panels, std::int64_t p, std::int64_t time, const int* columns, Body body) {
+    alignas(64) T sums[kBatchBlock * kPanel];
+    const std::int64_t d_row = kLayout.stored * run_.units;
+    for (std::int64_t row = 0; row < run_.batch; row += kBatchBlock) {
+      const int rows = static_cast<int>(run_.batch - row < kBatchBlock ? run_.batch - row : kBatchBlock);
+      panels.multiply(p, view_.gates(grad_.dgates, time) + row * d_row, d_row, columns, rows, sums);
+      for (int r = 0; r < rows; ++r) body(row + r, sums + r * kPanel);
+    }
+  }
+
+  T* dh(std::int64_t row) const { return static_cast<T*>(grad_.dh) + row * run_.units; }
+
+  void gates_of(std::int64_t time, std::int64_t p, std::int64_t row) {
+    const std::int64_t H = run_.units, at = row * H;
+    T* const d = view_.gates(grad_.dgates, time) + at * kLayout.stored;
+    const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    const T* const h_before = view_.state(run_.h, time, false) + at;
+    const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
+    const T* const c_after = kLayout.cell ? view_.state(run_.c, time, true) + at : nullptr;
+    const T* const dy =
+        grad_.dy ? static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row : nullptr;
+    T* const dh_row = dh(row);
+    T* const dc_row = kLayout.cell ? static_cast<T*>(grad_.dc) + at : nullptr;
+    const bool active = view_.active(row, time);
+    const V leak(static_cast<T>(run_.leak));
+    Lanes<V::width>::each(p * kPanel, H, kPanel, [&]<bool whole>(std::int64_t u, int n, int) {
+      V gate_gradients[kLayout.stored];
+      for (V& g : gate_gradients) g = V(0);
+      if (active) {
+        V total = load_units<whole>(dh_row + u, n);
+        if (dy) total = total + load_units<whole>(dy + u, n);
+        V through = run_.leak == 1 ? total : leak * total;
+        V dc = kLayout.cell ? load_units<whole>(dc_row + u, n) : V(0);
+        V stored[kLayout.stored], unit[kLayout.unit + 1];
+        for (int g = 0; g < kLayout.stored; ++g) stored[g] = load_units<whole>(gates + g * H + u, n);
+        for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
+        Cell::step_grad(
+            through, dc, load_units<whole>(h_before + u, n), kLayout.cell ? load_units<whole>(c_before + u, n) : V(0),
+            kLayout.cell ? load_units<whole>(c_after + u, n) : V(0), unit, run_.options, stored, gate_gradients);
+        store_units<whole>(run_.leak == 1 ? through : through + (V(1) - leak) * total, dh_row + u, n);
+        if constexpr (kLayout.cell) store_units<whole>(dc, dc_row + u, n);
+      }
+      for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(gate_gradients[g], d + g * H + u, n);
+    });
+  }
+
+  void through_mask(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+    if constexpr (kTwoStages) {
+      if (!view_.active(row, time)) return;
+      const std::int64_t H = run_.units, at = row * H;
+      T* const d = view_.gates(grad_.dgates, time) + at * kLayout.stored;
+      const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+      const T* const h_before = view_.state(run_.h, time, false) + at;
+      T* const dh_row = dh(row);
+      Lanes<V::width>::each(p * kPanel, H, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
+        V stored[kLayout.first], gate_gradients[1];
+        for (int g = 0; g < kLayout.first; ++g) stored[g] = load_units<whole>(gates + g * H + u, n);
+        V direct = load_units<whole>(dh_row + u, n);
+        Cell::mask_grad(V::load(sums + v), direct, load_units<whole>(h_before + u, n), stored, gate_gradients);
+        store_units<whole>(direct, dh_row + u, n);
+        store_units<whole>(gate_gradients[0], d + u, n);
+      });
+    }
+  }
+
+  void add_to_dh(std::int64_t p, std::int64_t row, const T* sums) {
+    T* const to = dh(row);
+    Lanes<V::width>::each(p * kPanel, run_.units, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
+      store_units<whole>(load_units<whole>(to + u, n) + V::load(sums + v), to + u, n);
+    });
+  }
+
+  const RnnGradRun& grad_;
+  const RnnRun& run_;
+  const RunView<T, Cell> view_;
+  const Panels first_, second_;
+  Barrier barrier_;
+};
+
+// All threads whose share of a step is worth one.
+template <class Driver, class Run>
+void drive(const Run& run, std::int64_t batch, std::int64_t units, int gates) {
+  Driver driver(run);
+  const double flops = 2.0 * static_cast<double>(batch * gates) * static_cast<double>(units * units);
+  parallel_team(
+      flops < kRecurrentFlopsWorthAThread ? 1 : thread_count(),
+      [](void* d, int thread, int team) { static_cast<Driver*>(d)->work(thread, team); }, &driver);
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
