@@ -9,3 +9,4 @@ from lamina.nn.linear import *  # noqa: F403
 from lamina.nn.loss import *  # noqa: F403
 from lamina.nn.module import *  # noqa: F403
 from lamina.nn.parameter import *  # noqa: F403
+from lamina.nn.rnn import *  # noqa: F403

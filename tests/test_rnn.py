@@ -1,0 +1,341 @@
+"""Recurrent layers against step-by-step references in float64, finite differences and PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lamina
+from checks import numeric_gradient, to_numpy, tolerance
+from lamina import nn
+
+RNG = np.random.default_rng(7)
+
+
+# ---- the reference: one step after the other, in NumPy ----
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def elman_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
+    a = x @ w["weight_ih"].T + w["bias_ih"] + h @ w["weight_hh"].T + w["bias_hh"]
+    return (np.tanh(a) if o["cell"] == "tanh" else np.maximum(a, 0)), c
+
+
+def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
+    a = x @ w["weight_ih"].T + w["bias_ih"] + h @ w["weight_hh"].T + w["bias_hh"]
+    ai, af, ag, ao = np.split(a, 4, axis=1)
+    if o.get("peephole"):
+        ai, af = ai + w["weight_pi"] * c, af + w["weight_pf"] * c
+    i = sigmoid(ai) if o.get("input_gate", True) else np.ones_like(ai)
+    f = sigmoid(af) if o.get("forget_gate", True) else np.ones_like(af)
+    if o.get("coupled"):
+        f = 1 - i
+    g = np.tanh(ag) if o.get("input_activation", True) else ag
+    c = f * c + i * g
+    if o.get("peephole"):
+        ao = ao + w["weight_po"] * c
+    out = sigmoid(ao) if o.get("output_gate", True) else np.ones_like(ao)
+    return out * (np.tanh(c) if o.get("output_activation", True) else c), c
+
+
+def gru_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
+    (xr, xz, xn), n = np.split(x @ w["weight_ih"].T + w["bias_ih"], 3, axis=1), h.shape[1]
+    recurrent, bias = w["weight_hh"], w["bias_hh"]
+    r = sigmoid(xr + h @ recurrent[:n].T + bias[:n])
+    z = sigmoid(xz + h @ recurrent[n : 2 * n].T + bias[n : 2 * n])
+    if o.get("reset_after", True):
+        new = np.tanh(xn + r * (h @ recurrent[2 * n :].T + bias[2 * n :]))
+        return (1 - z) * new + z * h, c
+    new = np.tanh(xn + (r * h) @ recurrent[2 * n :].T + bias[2 * n :])
+    return (1 - z) * h + z * new, c
+
+
+STEPS = {"tanh": elman_step, "relu": elman_step, "lstm": lstm_step, "gru": gru_step}
+
+CELLS: dict[str, dict[str, Any]] = {
+    "tanh": {"cell": "tanh"},
+    "relu": {"cell": "relu"},
+    "lstm": {"cell": "lstm"},
+    "no input gate": {"cell": "lstm", "input_gate": False},
+    "no forget gate": {"cell": "lstm", "forget_gate": False},
+    "no output gate": {"cell": "lstm", "output_gate": False},
+    "no input activation": {"cell": "lstm", "input_activation": False},
+    "no output activation": {"cell": "lstm", "output_activation": False},
+    "peephole": {"cell": "lstm", "peephole": True},
+    "coupled": {"cell": "lstm", "coupled": True},
+    "peephole and coupled": {"cell": "lstm", "peephole": True, "coupled": True},
+    "peephole, no gates": {
+        "cell": "lstm",
+        "peephole": True,
+        "input_gate": False,
+        "forget_gate": False,
+        "output_gate": False,
+    },
+    "no activations, coupled": {"cell": "lstm", "input_activation": False, "output_activation": False, "coupled": True},
+    "gru": {"cell": "gru"},
+    "gru, reset before": {"cell": "gru", "reset_after": False},
+    "leaky tanh": {"cell": "tanh", "leak": 0.3},
+    "leaky lstm": {"cell": "lstm", "leak": 0.5},
+    "leaky gru, reset before": {"cell": "gru", "reset_after": False, "leak": 0.25},
+}
+
+
+def make_layer(options: dict[str, Any], inputs: int, hidden: int, **kwargs: Any) -> Any:
+    given = {name: value for name, value in options.items() if name != "cell"}
+    if options["cell"] in ("tanh", "relu"):
+        return nn.RNN(inputs, hidden, nonlinearity=options["cell"], **given, **kwargs)
+    return {"lstm": nn.LSTM, "gru": nn.GRU}[options["cell"]](inputs, hidden, **given, **kwargs)
+
+
+def run_reference(
+    options: dict[str, Any],
+    x: np.ndarray,
+    w: dict[str, np.ndarray],
+    h: np.ndarray,
+    c: np.ndarray,
+    lengths: Any,
+    reverse: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """y (T, B, H) and the last h and c, each sequence for itself."""
+    steps, batch, _ = x.shape
+    leak = options.get("leak", 1.0)
+    y, h, c = np.zeros((steps, batch, h.shape[1])), h.copy(), c.copy()
+    for b in range(batch):
+        end = steps if lengths is None else lengths[b]
+        for t in range(end)[:: -1 if reverse else 1]:
+            new, c[b : b + 1] = STEPS[options["cell"]](x[t, b : b + 1], h[b : b + 1], c[b : b + 1], w, options)
+            h[b : b + 1] += leak * (new - h[b : b + 1])
+            y[t, b] = h[b]
+    return y, h, c
+
+
+def parameters_of(layer: Any, suffix: str = "l0") -> dict[str, np.ndarray]:
+    ending = f"_{suffix}"
+    return {
+        n.removesuffix(ending): to_numpy(p).astype(np.float64)
+        for n, p in layer.named_parameters()
+        if n.endswith(ending)
+    }
+
+
+def states_of(out: Any) -> tuple[Any, Any, Any]:
+    y, last = out
+    return (y, *last) if isinstance(last, tuple) else (y, last, None)
+
+
+def start(layer: Any, h: Any, c: Any) -> Any:
+    return (h, c) if layer.has_cell_state else h
+
+
+# ---- values and every gradient ----
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "lengths"])
+@pytest.mark.parametrize("name", CELLS)
+def test_cell_agrees_with_its_steps_and_differences(name: str, ragged: bool, reverse: bool) -> None:
+    steps, batch, inputs, hidden = 4, 3, 2, 5
+    layer = make_layer(CELLS[name], inputs, hidden, bidirectional=reverse, dtype=lamina.float64)
+    directions = 2 if reverse else 1
+    lengths = [4, 1, 3] if ragged else None
+    x, h, c = (
+        RNG.normal(size=(steps, batch, inputs)),
+        RNG.normal(size=(2, batch, hidden)),
+        RNG.normal(size=(2, batch, hidden)),
+    )
+    h, c = h[:directions], c[:directions]
+    suffixes = ["l0", "l0_reverse"][:directions]
+    names = list(parameters_of(layer))
+    arrays = [x, h, c, *(parameters_of(layer, s)[n] for s in suffixes for n in names)]
+
+    def reference(x: np.ndarray, h: np.ndarray, c: np.ndarray, *weights: np.ndarray) -> np.ndarray:
+        parts, ends = [], []
+        for d in range(directions):
+            w = dict(zip(names, weights[d * len(names) : (d + 1) * len(names)], strict=True))
+            y, h_n, c_n = run_reference(CELLS[name], x, w, h[d], c[d], lengths, d == 1)
+            parts.append(y)
+            ends += [h_n.ravel(), c_n.ravel()] if layer.has_cell_state else [h_n.ravel()]
+        return np.concatenate([np.concatenate(parts, -1).ravel(), *ends])
+
+    leaves = [lamina.tensor(a).requires_grad_() for a in (x, h, c)]
+    out = states_of(layer(leaves[0], start(layer, leaves[1], leaves[2]), lengths=lengths))
+    flat = [out[0].reshape(-1)]
+    for d in range(directions):
+        flat += [s[d].reshape(-1) for s in out[1:] if s is not None]
+    got = lamina.cat(flat)
+    np.testing.assert_allclose(to_numpy(got), reference(*arrays), rtol=1e-12, atol=1e-13)
+
+    weight = RNG.uniform(0.5, 1.5, got.shape)
+    got.backward(lamina.tensor(weight))
+    tensors = [*leaves, *(getattr(layer, f"{n}_{s}") for s in suffixes for n in names)]
+    for i, tensor in enumerate(tensors):
+        if i == 2 and not layer.has_cell_state:
+            assert tensor.grad is None
+            continue
+        want = numeric_gradient(reference, arrays, i, weight)
+        np.testing.assert_allclose(
+            to_numpy(tensor.grad), want, rtol=1e-5, atol=1e-6, err_msg=f"gradient of argument {i}"
+        )
+
+
+@pytest.mark.parametrize("name", ["tanh", "lstm", "peephole", "gru", "gru, reset before"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 1), (3, 1, 2, 17), (2, 2, 3, 8), (5, 50, 4, 33), (2, 97, 3, 64), (3, 7, 5, 130)]
+)
+def test_odd_sizes_in_float32(name: str, shape: tuple[int, int, int, int]) -> None:
+    """Tails of panels, row tiles and blocks of the batch."""
+    steps, batch, inputs, hidden = shape
+    layer = make_layer(CELLS[name], inputs, hidden)
+    x = RNG.normal(size=(steps, batch, inputs)).astype(np.float32)
+    zeros = np.zeros((batch, hidden))
+    want = run_reference(CELLS[name], x.astype(np.float64), parameters_of(layer), zeros, zeros, None, False)
+    y = layer(lamina.tensor(x))[0]
+    np.testing.assert_allclose(to_numpy(y), want[0], atol=tolerance("float32", hidden), rtol=1e-5)
+
+
+# ---- PyTorch ----
+
+
+def torch_twin(layer: Any, kind: str, **kwargs: Any) -> Any:
+    torch = pytest.importorskip("torch")
+    twin = getattr(torch.nn, kind)(layer.input_size, layer.hidden_size, layer.num_layers, **kwargs)
+    assert list(twin.state_dict()) == list(layer.state_dict())
+    twin.load_state_dict({n: torch.from_numpy(to_numpy(p).copy()) for n, p in layer.state_dict().items()})
+    return twin
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_layers_and_directions_agree_with_torch(kind: str, bias: bool) -> None:
+    torch = pytest.importorskip("torch")
+    layer = getattr(nn, kind)(6, 9, 2, bias=bias, batch_first=True, bidirectional=True)
+    twin = torch_twin(layer, kind, bias=bias, batch_first=True, bidirectional=True)
+    x = RNG.normal(size=(4, 7, 6)).astype(np.float32)
+    ours, theirs = lamina.tensor(x).requires_grad_(), torch.tensor(x, requires_grad=True)
+    (y, *last), (z, *end) = layer(ours), twin(theirs)
+    np.testing.assert_allclose(to_numpy(y), z.detach().numpy(), atol=2e-6)
+    for a, b in zip(last[0] if kind == "LSTM" else last, end[0] if kind == "LSTM" else end, strict=True):
+        np.testing.assert_allclose(to_numpy(a), b.detach().numpy(), atol=2e-6)
+    weight = RNG.normal(size=tuple(y.shape)).astype(np.float32)
+    (y * lamina.tensor(weight)).sum().backward()
+    (z * torch.tensor(weight)).sum().backward()
+    np.testing.assert_allclose(to_numpy(ours.grad), theirs.grad.numpy(), atol=2e-5)
+    for (name, p), q in zip(layer.named_parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(to_numpy(p.grad), q.grad.numpy(), atol=5e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_lengths_are_torchs_packed_sequences(kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    layer = getattr(nn, kind)(3, 5, 2, bidirectional=True)
+    twin = torch_twin(layer, kind, bidirectional=True)
+    x, lengths = RNG.normal(size=(6, 4, 3)).astype(np.float32), [2, 6, 1, 4]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.tensor(x), torch.tensor(lengths), enforce_sorted=False)
+    z, end = twin(packed)
+    z, _ = torch.nn.utils.rnn.pad_packed_sequence(z)
+    y, last = layer(lamina.tensor(x), lengths=lengths)
+    np.testing.assert_allclose(to_numpy(y), z.detach().numpy(), atol=2e-6)
+    for a, b in zip(last if kind == "LSTM" else [last], end if kind == "LSTM" else [end], strict=True):
+        np.testing.assert_allclose(to_numpy(a), b.detach().numpy(), atol=2e-6)
+
+
+# ---- the layer around the kernel ----
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru, reset before"])
+def test_same_bits_with_one_thread_and_two(name: str) -> None:
+    layer = make_layer(CELLS[name], 40, 72)
+    x = lamina.tensor(RNG.normal(size=(9, 20, 40)).astype(np.float32))
+    results = []
+    before = lamina.get_num_threads()
+    try:
+        for threads in (1, 2):
+            lamina.set_num_threads(threads)
+            layer.zero_grad()
+            y = layer(x)[0]
+            y.sum().backward()
+            results.append([to_numpy(y).tobytes(), *(to_numpy(p.grad).tobytes() for p in layer.parameters())])
+    finally:
+        lamina.set_num_threads(before)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("name", ["tanh", "lstm", "gru"])
+def test_state_carried_over_pieces_is_the_whole(name: str) -> None:
+    layer = make_layer(CELLS[name], 3, 6, num_layers=2)
+    x = lamina.tensor(RNG.normal(size=(10, 2, 3)).astype(np.float32))
+    whole, last = layer(x)
+    first, state = layer(x[:4])
+    second, end = layer(x[4:], state)
+    np.testing.assert_array_equal(to_numpy(lamina.cat([first, second])), to_numpy(whole))
+    for a, b in zip(end if name == "lstm" else [end], last if name == "lstm" else [last], strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+
+
+def test_without_a_batch() -> None:
+    layer = nn.LSTM(3, 4, 2)
+    x = lamina.randn(5, 3)
+    y, (h, c) = layer(x)
+    z, (k, d) = layer(x.unsqueeze(1))
+    assert y.shape == (5, 4) and h.shape == c.shape == (2, 4)
+    for a, b in ((y, z), (h, k), (c, d)):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b.squeeze(1)))
+
+
+def test_backward_twice_over_a_retained_graph() -> None:
+    layer = nn.GRU(3, 4, reset_after=False)
+    loss = layer(lamina.randn(5, 2, 3))[0].sum()
+    loss.backward(retain_graph=True)
+    once = {n: to_numpy(p.grad).copy() for n, p in layer.named_parameters()}
+    loss.backward()
+    for name, p in layer.named_parameters():
+        np.testing.assert_allclose(to_numpy(p.grad), 2 * once[name], rtol=1e-6)
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+def test_dropout_lies_between_layers_only() -> None:
+    layer = nn.RNN(3, 4, 2, dropout=1.0)
+    x = lamina.randn(5, 2, 3)
+    alone = nn.RNN(4, 4)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        getattr(alone, f"{name}_l0").data.copy_(getattr(layer, f"{name}_l1").data)
+    np.testing.assert_array_equal(to_numpy(layer(x)[0]), to_numpy(alone(lamina.zeros(5, 2, 4))[0]))
+    layer.eval()
+    assert not np.array_equal(to_numpy(layer(x)[0]), to_numpy(alone(lamina.zeros(5, 2, 4))[0]))
+
+
+def test_a_hundred_thousand_steps() -> None:
+    layer = nn.LSTM(1, 2)
+    y, _ = layer(lamina.ones(100_000, 1, 1))
+    y[-1].sum().backward()
+    assert np.isfinite(to_numpy(layer.weight_hh_l0.grad)).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "call", "message"),
+    [
+        (lambda: nn.LSTM(0, 0), None, "hidden_size and num_layers must be at least 1"),
+        (lambda: nn.LSTM(3, 4, coupled=True, forget_gate=False), None, "coupled gates need both"),
+        (lambda: nn.RNN(3, 4, nonlinearity="sin"), None, "nonlinearity must be 'tanh' or 'relu', got 'sin'"),
+        (lambda: nn.GRU(3, 4, leak=0.0), None, "leak must be in"),
+        (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(5, 2, 7)), r"expected input of shape \(steps, batch, 3\).*got \(5, 2, 7\)"),
+        (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(0, 2, 3)), "at least one step"),
+        (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(5, 2, 3), lamina.ones(1, 3, 4)), r"h_0 must have shape \(1, 2, 4\)"),
+        (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(5, 2, 3), lengths=[0, 5]), "between 1 and 5 steps, got 0 to 5"),
+        (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(5, 2, 3), lengths=[5]), r"lengths must have shape \(2,\)"),
+        (lambda: nn.LSTM(3, 4), lambda m: m(lamina.ones(5, 2, 3).double()), "float64"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(make: Any, call: Any, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        call(make()) if call else make()
+
+
+def test_repr_names_what_is_unusual() -> None:
+    assert "LSTM(3, 4, num_layers=2, peephole=True" in repr(nn.LSTM(3, 4, 2, peephole=True)).replace("\n", " ")
