@@ -97,25 +97,6 @@ void def_both(py::module_& m, const char* name, F f, const Extra&... extra) {
   def_method(name, f, extra...);
 }
 
-// ---- one function per family ----
-void bind_types(py::module_& m);
-void bind_tensor_type(py::module_& m);
-void bind_creation(py::module_& m);
-void bind_convert(py::module_& m);
-void bind_elementwise(py::module_& m);
-void bind_view(py::module_& m);
-void bind_gemm(py::module_& m);
-void bind_index(py::module_& m);
-void bind_reduce(py::module_& m);
-void bind_interop(py::module_& m);
-void bind_dlpack(py::module_& m);
-void bind_autograd(py::module_& m);
-void bind_function(py::module_& m);
-void bind_random(py::module_& m);
-void bind_capture(py::module_& m);
-void bind_rnn(py::module_& m);
-void bind_runtime(py::module_& m);
-
 }  // namespace lamina::bind
 
 namespace pybind11::detail {

@@ -1,4 +1,29 @@
-#include "bind/common.h"
+#include <pybind11/pybind11.h>
+
+namespace lamina::bind {
+
+namespace py = pybind11;
+
+// One function per family.
+void bind_types(py::module_& m);
+void bind_tensor_type(py::module_& m);
+void bind_creation(py::module_& m);
+void bind_convert(py::module_& m);
+void bind_elementwise(py::module_& m);
+void bind_view(py::module_& m);
+void bind_gemm(py::module_& m);
+void bind_index(py::module_& m);
+void bind_reduce(py::module_& m);
+void bind_interop(py::module_& m);
+void bind_dlpack(py::module_& m);
+void bind_autograd(py::module_& m);
+void bind_function(py::module_& m);
+void bind_random(py::module_& m);
+void bind_capture(py::module_& m);
+void bind_rnn(py::module_& m);
+void bind_runtime(py::module_& m);
+
+}  // namespace lamina::bind
 
 PYBIND11_MODULE(_C, m) {
   using namespace lamina::bind;
