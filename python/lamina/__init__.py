@@ -19,9 +19,11 @@ __version__ = _version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina import data as data
+    from lamina import metrics as metrics
     from lamina import nn as nn
+    from lamina import train as train
 
-_ON_DEMAND = ("data", "nn")  # loaded when first asked for, so that the import stays light
+_ON_DEMAND = ("data", "metrics", "nn", "train")  # loaded when first asked for, so that the import stays light
 
 
 def __getattr__(name: str) -> object:
