@@ -1,11 +1,21 @@
 #!/usr/bin/env bash
-# Builds and runs the tests of csrc/simd: run.sh FOLDER TARGET. TARGET neon is cross-compiled and emulated where the
-# machine is no Arm; every kernel of csrc/cpu is then compiled for it, too.
+# Builds and runs the tests in this folder: run.sh FOLDER TARGET. Of csrc/simd, for an instruction set; neon is
+# cross-compiled and emulated where the machine is no Arm, and every kernel of csrc/cpu is then compiled for it, too.
+# TARGET threads: of csrc/core/parallel.cpp and barrier.cpp, with and without ThreadSanitizer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$1 target=$2
 mkdir -p "$folder"
 compiler=${CXX:-g++} emulator=""
+if [ "$target" = threads ]; then
+  for sanitizer in "" -fsanitize=thread; do
+    echo "test_parallel $sanitizer"
+    $compiler -std=c++20 -O1 -g $sanitizer -fopenmp -Icsrc -Wall -Wextra tests/cpp/test_parallel.cc csrc/core/parallel.cpp \
+      csrc/core/barrier.cpp -o "$folder/test_parallel"
+    $(setarch -R true && echo setarch -R) "$folder/test_parallel"  # its shadow memory wants the plain layout of addresses
+  done
+  exit
+fi
 case $target in
   scalar) flags="" ;;
   avx2) flags="-mavx2 -mfma -mf16c -mbmi2" ;;
