@@ -54,6 +54,8 @@ void normalise(Product<T>& p) {
   if (p.n == 1) p.out.c.col = 1;
 }
 
+constexpr std::int64_t kLargeWeight = 1 << 15;
+
 template <class T>
 bool better_transposed(const Product<T>& p) {
   const bool dots = p.a.col == 1 && p.b.row == 1;
@@ -61,7 +63,9 @@ bool better_transposed(const Product<T>& p) {
   if (p.m == 1 || by_dots(p) || p.packed_b) return false;
   if (p.out.c.col != 1 && p.out.c.row == 1) return true;
   // A few rows times a large transposed matrix (a layer's weight): packing the rows instead leaves the weight in place.
-  return p.out.c.col == 1 && p.b.row == 1 && p.b.col != 1 && p.m <= kFewCols && 2 * p.m <= p.n;
+  // With AVX2 packing the weight is as fast.
+  const bool large_weight = p.b.row == 1 && p.b.col != 1 && 2 * p.m <= p.n && p.n * p.k >= kLargeWeight;
+  return kTarget == Target::avx512 && large_weight && p.out.c.col == 1 && p.m <= kFewCols;
 }
 
 template <class T>

@@ -99,6 +99,7 @@ bool rows_collide(const Matrix<const T>& a) {
 template <class T>
 struct Plan {
   enum class B { direct, pack, packed } b;
+  bool few_rows;  // A stays near: a piece is a group of columns, and the thread that takes it packs what it meets of B
   bool pack_a;
   WalkA walk;                           // of an A that is read in place
   std::int64_t row_panels;              // tiles along m
@@ -106,11 +107,13 @@ struct Plan {
   std::int64_t row_blocks;              // groups of these
   std::int64_t block_cols;              // columns of B packed at a time, a multiple of the tile's
   std::int64_t col_groups;              // pieces of such a block
-  std::int64_t a_size = 0, b_size = 0;  // elements of working memory: for each thread, for all
+  std::int64_t panels_at_once;          // with few rows: panels of B packed before they are met
+  std::int64_t a_size = 0, b_size = 0;  // elements of working memory: for each thread, for all together
 };
 
-constexpr double kFlopsWorthAThread = 2e5;
-constexpr std::int64_t kFewCols = 160;  // up to here an A in place is not reread often enough to be worth packing
+constexpr double kFlopsWorthAThread = 1.3e5;
+constexpr std::int64_t kFewCols = 160;        // up to here an A in place is not reread often enough to be worth packing
+constexpr std::int64_t kNearBytes = 1 << 18;  // of A, read again for every panel of B: a part of the second-level cache
 
 template <class T>
 Plan<T> make_plan(const Product<T>& p, int team) {
@@ -131,30 +134,40 @@ Plan<T> make_plan(const Product<T>& p, int team) {
     plan.pack_a = p.a.row != 1 || !(small || p.n <= kFewCols);
 
   const std::int64_t panels_of_b = ceil_div(p.n, kTileCols<T>);
+  plan.few_rows = p.m * depth.longest() * static_cast<std::int64_t>(sizeof(T)) <= kNearBytes && panels_of_b >= team;
+  plan.panels_at_once = plan.b == B::pack && p.b.col == 1 ? 4 : 1;  // rows of B are read in long runs
   plan.block_cols = least(panels_of_b * kTileCols<T>, kBlockCols / kTileCols<T> * kTileCols<T>);
   plan.row_panels = ceil_div(p.m, kTileRows);
   plan.row_blocks = ceil_div(plan.row_panels, kBlockRows / kTileRows);
   plan.col_groups = 1;
-  if (team > 1) {
-    // Several pieces a thread, so that one that was interrupted does not hold up the others, unless they become too
-    // small.
-    const std::int64_t pieces = (flops(p) > 2e6 * team ? 4 : 1) * team, fewest_panels = plan.pack_a ? 4 : 1;
+  // Several pieces a thread, so that one that was interrupted does not hold up the others, unless they become too
+  // small.
+  const std::int64_t pieces = team == 1 ? 1 : (flops(p) > 2e6 * team ? 4 : 1) * team;
+  if (plan.few_rows) {
+    plan.row_blocks = 1;
+    plan.col_groups = least(plan.pack_a ? team : pieces, panels_of_b);
+  } else if (team > 1) {
+    const std::int64_t fewest_panels = plan.pack_a ? 4 : 1;
     if (plan.row_blocks < pieces) {
       plan.row_blocks = most(plan.row_blocks, least(pieces, plan.row_panels / fewest_panels));
-      if (plan.row_blocks > team) plan.row_blocks = ceil_div(plan.row_blocks, team) * team;
-      plan.row_panels = most(plan.row_panels, plan.row_blocks);
       plan.col_groups = least(plan.block_cols / kTileCols<T>, ceil_div(pieces, plan.row_blocks));
     }
+    if (plan.row_blocks > team) plan.row_blocks = ceil_div(plan.row_blocks, team) * team;
+    plan.row_panels = most(plan.row_panels, plan.row_blocks);
   }
   plan.rows = Cut(p.m, plan.row_panels);
   if (plan.pack_a) {
     const std::int64_t rows = ceil_div(plan.row_panels, plan.row_blocks) * kTileRows;
     plan.a_size = ceil_div(rows * depth.longest(), 64) * 64;
   }
-  const std::int64_t width = plan.b == B::pack                           ? least(plan.block_cols, padded_cols<T>(p.n))
-                             : plan.b == B::direct && p.n % kTileCols<T> ? kTileCols<T>
-                                                                         : 0;
-  plan.b_size = 2 * width * depth.longest();
+  const bool packs_last = plan.b == B::direct && p.n % kTileCols<T>;
+  if (plan.few_rows)
+    plan.b_size = plan.b == B::pack || packs_last ? team * plan.panels_at_once * kTileCols<T> * depth.longest() : 0;
+  else
+    plan.b_size = 2 * depth.longest() *
+                  (plan.b == B::pack ? least(plan.block_cols, padded_cols<T>(p.n))
+                   : packs_last      ? kTileCols<T>
+                                     : 0);
   return plan;
 }
 
@@ -164,7 +177,7 @@ struct Work {
   const Product<T>& p;
   const Plan<T>& plan;
   T* a_buffers;  // plan.a_size for every thread
-  T* b_buffer;   // plan.b_size: two halves, packed in turn
+  T* b_buffer;   // plan.b_size: two halves, packed in turn; with few rows a panel for every thread
   Barrier barrier = {};
   std::int64_t next_piece[3] = {};
 };
@@ -181,14 +194,12 @@ class Worker {
         a_buffer_(work.a_buffers + thread * work.plan.a_size) {}
 
   void run() {
+    if (plan_.few_rows) return run_few_rows();
     const DepthCut<T> depth(p_.k);
     for (col0_ = 0; col0_ < p_.n; col0_ += plan_.block_cols) {
       cols_ = least(plan_.block_cols, p_.n - col0_);
       for (std::int64_t i = 0; i < depth.blocks(); ++i, ++step_) {
-        k0_ = depth.begin(i);
-        depth_ = depth.begin(i + 1) - k0_;
-        first_ = i == 0;
-        last_ = i + 1 == depth.blocks();
+        begin_depth(depth, i);
         provide_b();
         multiply_pieces();
       }
@@ -197,6 +208,61 @@ class Worker {
 
  private:
   using B = typename Plan<T>::B;
+
+  // A panel of B as a tile reads it, and where the columns of C under it begin.
+  struct Panel {
+    const T* b;
+    std::int64_t stride, col;
+    int cols, width;
+  };
+
+  void begin_depth(const DepthCut<T>& depth, std::int64_t i) {
+    k0_ = depth.begin(i);
+    depth_ = depth.begin(i + 1) - k0_;
+    first_ = i == 0;
+    last_ = i + 1 == depth.blocks();
+  }
+
+  std::int64_t take_piece() {
+    std::int64_t& next = work_.next_piece[step_ % 3];
+    return team_ == 1 ? next++ : __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+  }
+
+  // Every piece goes through the whole of k, by one thread that waits for nobody.
+  void run_few_rows() {
+    const DepthCut<T> depth(p_.k);
+    const Cut groups(ceil_div(p_.n, kTileCols<T>), plan_.col_groups);
+    T* const buffer = work_.b_buffer + thread_ * (plan_.b_size / team_);
+    for (std::int64_t piece; (piece = take_piece()) < plan_.col_groups;)
+      for (std::int64_t i = 0; i < depth.blocks(); ++i) {
+        begin_depth(depth, i);
+        if (plan_.pack_a) pack_a(0, plan_.row_panels);
+        const std::int64_t end = groups.begin(piece + 1);
+        for (std::int64_t j = groups.begin(piece), next; j < end; j = next) {
+          next = least(j + plan_.panels_at_once, end);
+          const T* packed = buffer;
+          if (plan_.b == B::packed)
+            packed = p_.packed_b + k0_ * padded_cols<T>(p_.n) + j * kTileCols<T> * depth_;
+          else if (plan_.b == B::pack)
+            pack_b_panels(buffer, j, p_.b, p_.n, j, next, k0_, depth_, 0, depth_);
+          else if (!lies_ready(next - 1))
+            pack_b_panels(buffer, next - 1, p_.b, p_.n, next - 1, next, k0_, depth_, 0, depth_);
+          for (std::int64_t i = j; i < next; ++i) {
+            const std::int64_t before = plan_.b == B::direct ? 0 : (i - j) * kTileCols<T> * depth_;
+            multiply_tiles(panel_at(i, packed + before), 0, plan_.row_panels, 0);
+          }
+        }
+      }
+  }
+
+  bool lies_ready(std::int64_t panel) const { return plan_.b == B::direct && (panel + 1) * kTileCols<T> <= p_.n; }
+
+  Panel panel_at(std::int64_t panel, const T* packed) const {
+    const std::int64_t col = panel * kTileCols<T>;
+    const int width = panel_width<T>(p_.n, panel), cols = static_cast<int>(least(width, p_.n - col));
+    if (lies_ready(panel)) return {p_.b.at(k0_, col), p_.b.row, col, cols, width};
+    return {packed, width, col, cols, width};
+  }
 
   // The halves of the buffer alternate: a thread may pack for the next step while others still read for this one, and
   // cannot be two steps ahead.
@@ -233,8 +299,7 @@ class Worker {
     const Cut blocks(plan_.row_panels, plan_.row_blocks), groups(ceil_div(cols_, kTileCols<T>), plan_.col_groups);
     std::int64_t packed_block = -1;
     for (;;) {
-      const std::int64_t piece = team_ == 1 ? work_.next_piece[step_ % 3]++
-                                            : __atomic_fetch_add(&work_.next_piece[step_ % 3], 1, __ATOMIC_RELAXED);
+      const std::int64_t piece = take_piece();
       if (piece >= pieces) return;
       const std::int64_t group = plan_.col_groups == 1 ? 0 : piece / plan_.row_blocks;
       const std::int64_t block = piece - group * plan_.row_blocks;
@@ -259,39 +324,41 @@ class Worker {
   }
 
   void multiply_piece(std::int64_t first_row, std::int64_t end_row, std::int64_t first_col, std::int64_t end_col) {
-    const std::int64_t row0 = row_of(first_row);
+    const std::int64_t row0 = row_of(first_row), panel0 = col0_ / kTileCols<T>;
+    const auto panel = [&](std::int64_t j) {
+      return panel_at(panel0 + j, b_packed_ + (plan_.b == B::direct ? 0 : j * kTileCols<T> * depth_));
+    };
     if (cols_ > kFewCols) {
       // A panel of B stays close while the block of A streams by.
-      for (std::int64_t j = first_col; j < end_col; ++j)
-        for (std::int64_t i = first_row; i < end_row; ++i) multiply_tile(i, j, row0);
+      for (std::int64_t j = first_col; j < end_col; ++j) multiply_tiles(panel(j), first_row, end_row, row0);
     } else {
       for (std::int64_t i = first_row; i < end_row; ++i)
-        for (std::int64_t j = first_col; j < end_col; ++j) multiply_tile(i, j, row0);
+        for (std::int64_t j = first_col; j < end_col; ++j) multiply_tiles(panel(j), i, i + 1, row0);
     }
   }
 
-  void multiply_tile(std::int64_t i, std::int64_t j, std::int64_t row0) {
-    constexpr int W = Vec<T>::width;
-    const std::int64_t row = row_of(i), col = col0_ + j * kTileCols<T>;
-    const int rows = static_cast<int>(row_of(i + 1) - row), cols = static_cast<int>(least(kTileCols<T>, p_.n - col));
-    if (rows == 0) return;
-    const int vecs = (cols + W - 1) / W, width = vecs * W;
-
-    const bool in_place = plan_.b == B::direct && cols == kTileCols<T>;
-    const T* b = in_place ? p_.b.at(k0_, col) : b_packed_ + (plan_.b == B::direct ? 0 : j * kTileCols<T> * depth_);
-    const std::int64_t b_stride = in_place ? p_.b.row : width;
-
-    const WalkA walk = plan_.pack_a ? WalkA::columns : plan_.walk;
-    const T* a = plan_.pack_a ? a_buffer_ + (row - row0) * depth_ : p_.a.at(row, k0_);
-    const std::int64_t a_stride = plan_.pack_a ? rows : walk == WalkA::rows ? p_.a.row : p_.a.col;
-
-    const TileKernel<T> kernel = tile_kernel<T>(walk, rows, vecs);
+  // Row panels [first, end) of A, packed ones beginning with row0, meet a panel of B.
+  void multiply_tiles(const Panel& panel, std::int64_t first, std::int64_t end, std::int64_t row0) {
     const Output<T>& out = p_.out;
-    if (out.c.col == 1 && cols == width && (!last_ || out.plain()) && out.alpha == T(1))
-      return kernel(depth_, a, a_stride, b, b_stride, out.c.at(row, col), out.c.row, !first_ || out.accumulate);
-    alignas(64) T tile[kTileRows * kTileCols<T>];
-    kernel(depth_, a, a_stride, b, b_stride, tile, width, false);
-    put(out, tile, width, Place{row, col, rows, cols, first_, last_});
+    const WalkA walk = plan_.pack_a ? WalkA::columns : plan_.walk;
+    const bool straight = out.c.col == 1 && panel.cols == panel.width && (!last_ || out.plain()) && out.alpha == T(1);
+    std::int64_t row = row_of(first);
+    for (std::int64_t i = first; i < end; ++i) {
+      const int rows = static_cast<int>(plan_.rows.length + (i < plan_.rows.longer));
+      if (rows == 0) return;
+      const T* a = plan_.pack_a ? a_buffer_ + (row - row0) * depth_ : p_.a.at(row, k0_);
+      const std::int64_t a_stride = plan_.pack_a ? rows : walk == WalkA::rows ? p_.a.row : p_.a.col;
+      const TileKernel<T> kernel = tile_kernel<T>(walk, rows, panel.width / Vec<T>::width);
+      if (straight) {
+        kernel(depth_, a, a_stride, panel.b, panel.stride, out.c.at(row, panel.col), out.c.row,
+               !first_ || out.accumulate);
+      } else {
+        alignas(64) T tile[kTileRows * kTileCols<T>];
+        kernel(depth_, a, a_stride, panel.b, panel.stride, tile, panel.width, false);
+        put(out, tile, panel.width, Place{row, panel.col, rows, panel.cols, first_, last_});
+      }
+      row += rows;
+    }
   }
 
   Work<T>& work_;

@@ -41,6 +41,13 @@ void tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::in
   for (int g = 0; g < (R + 3) / 4; ++g) base[g] = a + 4 * g * (walk == WalkA::rows ? a_stride : 1);
   const std::int64_t offset[4] = {0, a_stride, 2 * a_stride, 3 * a_stride};
 
+  // C is met after the loop, from rows that lie too far apart for the hardware to foresee.
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v)
+      if (v * W * sizeof(T) % 64 == 0) __builtin_prefetch(c + r * c_stride + v * W, 1);
+
   for (std::int64_t i = 0; i < k; ++i) {
     Vec<T> row[V];
 #pragma GCC unroll 8

@@ -26,40 +26,57 @@ LAMINA_INLINE void load_block(const From* from, std::int64_t lane_stride, std::i
   load_transposed(block[0], W, columns);
 }
 
+// Lanes [0, n) of a panel, at most a vector of them. Whole vectors are stored: what they spill over the end of a step
+// must be written later. The last step spills nothing.
+template <class T, class From>
+void pack_side_by_side(T* to, int pitch, const From* from, std::int64_t step_stride, int n, bool whole,
+                       std::int64_t steps) {
+  const auto all_but_last = [&](auto load) __attribute__((always_inline)) {
+    for (std::int64_t s = 1; s < steps; ++s, from += step_stride, to += pitch) load().store(to);
+  };
+  if (whole)
+    all_but_last([&]() __attribute__((always_inline)) { return Vec<T>::load(from); });
+  else
+    all_but_last([&]() __attribute__((always_inline)) { return Vec<T>::load(from, n); });
+  if (steps > 0) Vec<T>::load(from, n).store(to, n);
+}
+
+template <class T, class From>
+void pack_transposed(T* to, int pitch, const From* from, std::int64_t lane_stride, std::int64_t step_stride, int n,
+                     std::int64_t readable, std::int64_t steps) {
+  constexpr int W = Vec<T>::width;
+  Vec<T> columns[W];
+  std::int64_t s = 0;
+  if constexpr (sizeof(From) == sizeof(T))
+    if (step_stride == 1 && readable >= W)
+      for (; s + W < steps; s += W) {
+        load_transposed(from + s, lane_stride, columns);
+#pragma GCC unroll 16
+        for (int j = 0; j < W; ++j) columns[j].store(to + (s + j) * pitch);
+      }
+  for (; s < steps; s += W) {
+    const int width = static_cast<int>(steps - s < W ? steps - s : W);
+    load_block(from + s * step_stride, lane_stride, step_stride, readable, width, columns);
+    T* const out = to + s * pitch;
+    for (int j = 0; j + 1 < width; ++j) columns[j].store(out + j * pitch);
+    s + width < steps ? columns[width - 1].store(out + (width - 1) * pitch)
+                      : columns[width - 1].store(out + (width - 1) * pitch, n);
+  }
+}
+
 // A panel: to[step * pitch + lane] = from[lane * lane_stride + step * step_stride] for `lanes` lanes (at most `pitch`)
 // and `steps` steps. `readable` lanes, at least `lanes`, exist in memory. Nothing is written behind the panel.
 template <class T, class From>
 void pack(T* to, int pitch, const From* from, std::int64_t lane_stride, std::int64_t step_stride, int lanes,
           std::int64_t readable, std::int64_t steps) {
   constexpr int W = Vec<T>::width;
-  // Whole vectors are stored: what they spill over the end of a step the next step overwrites. The last must not spill.
-  const auto last_group = [&](int lane) { return lanes - lane < W ? lanes - lane : W; };
-  if (lane_stride == 1) {
-    for (std::int64_t s = 0; s < steps; ++s, from += step_stride, to += pitch) {
-      int lane = 0;
-      for (; lane + W <= lanes; lane += W) Vec<T>::load(from + lane).store(to + lane);
-      if (lane < lanes) {
-        const Vec<T> rest = Vec<T>::load(from + lane, lanes - lane);
-        s + 1 < steps ? rest.store(to + lane) : rest.store(to + lane, lanes - lane);
-      }
-    }
-    return;
-  }
-  Vec<T> columns[W];
-  for (std::int64_t s = 0; s < steps; s += W, from += W * step_stride, to += W * pitch) {
-    const int width = static_cast<int>(steps - s < W ? steps - s : W);
-    // The last group first: its spilled lanes belong to the first group of the next step.
-    for (int lane = (lanes - 1) / W * W; lane >= 0; lane -= W) {
-      load_block(from + lane * lane_stride, lane_stride, step_stride, readable - lane, width, columns);
-      T* const out = to + lane;
-      if (s + W < steps) {
-#pragma GCC unroll 16
-        for (int j = 0; j < W; ++j) columns[j].store(out + j * pitch);
-      } else {
-        for (int j = 0; j < width - 1; ++j) columns[j].store(out + j * pitch);
-        columns[width - 1].store(out + (width - 1) * pitch, last_group(lane));
-      }
-    }
+  // The last group first: its spilled lanes belong to the first group of the next step.
+  for (int lane = (lanes - 1) / W * W; lane >= 0; lane -= W) {
+    const int n = lanes - lane < W ? lanes - lane : W;
+    if (lane_stride == 1)
+      pack_side_by_side(to + lane, pitch, from + lane, step_stride, n, readable - lane >= W, steps);
+    else
+      pack_transposed(to + lane, pitch, from + lane * lane_stride, lane_stride, step_stride, n, readable - lane, steps);
   }
 }
 

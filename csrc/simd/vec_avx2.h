@@ -165,7 +165,21 @@ struct Vec<float> : VecOps<Vec<float>, float> {
   static LAMINA_INLINE Vec load(const float* p) { return _mm256_loadu_ps(p); }
   static LAMINA_INLINE Vec load(const float* p, int n) { return _mm256_maskload_ps(p, tail_mask32(n)); }
   LAMINA_INLINE void store(float* p) const { _mm256_storeu_ps(p, v); }
-  LAMINA_INLINE void store(float* p, int n) const { _mm256_maskstore_ps(p, tail_mask32(n), v); }
+  LAMINA_INLINE void store(float* p, int n) const {
+    __m128 rest = _mm256_castps256_ps128(v);
+    if (n & 8) return store(p);
+    if (n & 4) {
+      _mm_storeu_ps(p, rest);
+      rest = _mm256_extractf128_ps(v, 1);
+      p += 4;
+    }
+    if (n & 2) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
+      rest = _mm_movehl_ps(rest, rest);
+      p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, rest);
+  }
 
   static LAMINA_INLINE Vec load(const float16* p) { return _mm256_cvtph_ps(load_words(p)); }
   static LAMINA_INLINE Vec load(const float16* p, int n) { return _mm256_cvtph_ps(load_words(p, n)); }
