@@ -70,6 +70,16 @@ def fit(target, weight, powers, low, high, bits=24, known=()):
     return fixed[len(known) :], error
 
 
+def fit_at_once(target, degree, low, high):
+    """The same for the relative error, every coefficient rounded by itself: for high degrees on one side of 0."""
+    middle, half = (mpf(low) + mpf(high)) / 2, (mpf(high) - mpf(low)) / 2
+    points = [middle - half * mp.cos(mp.pi * (i + mpf(1) / 2) / GRID) for i in range(GRID)]
+    c, _ = remez(target, relative(target), [lambda x, p=p: x**p for p in range(degree + 1)], points)
+    rounded = [(p, round_to(v, 24)) for p, v in enumerate(c)]
+    error = max(abs(mp.fsum(v * x**p for p, v in rounded) / target(x) - 1) for x in points)
+    return rounded, error
+
+
 def hex_constant(v, bits):
     text = float(v).hex()
     mantissa, exponent = text.split("p")
@@ -106,6 +116,11 @@ def third_power_over(f):
     return lambda x: abs(x**3 / f(x))
 
 
+def mills(a):
+    """The tail of the normal distribution over exp(-a^2 / 2)."""
+    return mp.erfc(a / mp.sqrt(2)) * mp.exp(a * a / 2) / 2
+
+
 POLYNOMIALS = {
     "exp": lambda: fit(second_order_remainder, lambda x: x**2 / mp.exp(x), range(5), -0.34658, 0.34658),
     "exp2": lambda: fit(lambda x: mpf(2) ** x, lambda x: mpf(2) ** -x, range(1, 7), -0.5, 0.5, known=[(0, mpf(1))]),
@@ -124,6 +139,7 @@ POLYNOMIALS = {
     "tan": lambda: fit(odd_remainder(mp.tan), third_power_over(mp.tan), range(0, 14, 2), 0, 0.79),
     "asin": lambda: fit(odd_remainder(mp.asin), third_power_over(mp.asin), range(0, 10, 2), 0, 0.5),
     "atan": lambda: fit(odd_remainder(mp.atan), third_power_over(mp.atan), range(0, 18, 2), 0, 1),
+    "normal": lambda: fit_at_once(lambda t: (6 / (1 - t)) * mills(3 * (1 + t) / (1 - t)), 10, -1, mpf("11.5") / mpf("17.5")),
     "sinh": lambda: fit(odd_remainder(mp.sinh), third_power_over(mp.sinh), range(0, 8, 2), 0, 1),
 }
 

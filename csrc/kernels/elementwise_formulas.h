@@ -183,15 +183,11 @@ struct selu_op {  // Klambauer et al. 2017
   template <class V> static V f(V x, P) { return select(x > V(0), V(scale) * x, V(scale * alpha) * expm1(x)); }
   template <class V> static V df(V dy, V x, P) { return dy * select(x > V(0), V(scale), V(scale * alpha) * exp(x)); }
 };
-struct gelu_op {  // x Φ(x); erfc keeps the left tail
-  template <class V> static V f(V x, P) {
-    const V y = V(0.5) * x * erfc(x * V(-0.70710678118654752));
-    return select(x < V(-40), x * V(0), y);
-  }
+struct gelu_op {  // x Φ(x)
+  template <class V> static V f(V x, P) { return x * normal(x).cdf; }
   template <class V> static V df(V dy, V x, P) {
-    const V cdf = V(0.5) * erfc(x * V(-0.70710678118654752));
-    const V pdf = V(0.39894228040143268) * exp(V(-0.5) * x * x);
-    return dy * fma(x, pdf, cdf);
+    const auto [cdf, bell] = normal(x);
+    return dy * fma(x * V(0.39894228040143268), bell, cdf);
   }
 };
 struct gelu_tanh_op {  // ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³), as x σ(2u): no cancellation on the left
@@ -210,18 +206,20 @@ struct silu_op {
     return dy * s * fma(x, V(1) - s, V(1));
   }
 };
-struct mish_op {  // x tanh(log(1 + eˣ)), Misra 2019
-  template <class V> static V f(V x, P) { return x * tanh(softplus(x)); }
-  template <class V> static V df(V dy, V x, P) {
-    const V t = tanh(softplus(x));
-    return dy * fma(x * sigmoid(x), fnma(t, t, V(1)), t);
+struct mish_op {  // x tanh(log(1 + eˣ)), Misra 2019: x n / (n + 2) with n = eˣ (eˣ + 2)
+  template <class V> static V f(V x, P) {
+    const V e = exp(minimum(x, V(40))), n = e * (e + V(2));
+    return x * (n / (n + V(2)));
   }
-  template <class V> static V softplus(V x) { return maximum(x, V(0)) + log1p(exp(-abs(x))); }
+  template <class V> static V df(V dy, V x, P) {
+    const V e = exp(minimum(x, V(40))), n = e * (e + V(2)), w = V(1) / (n + V(2));
+    return dy * fma(x * V(4) * (e * w), (e + V(1)) * w, n * w);
+  }
 };
 struct softplus_op {  // log(1 + e^βx)/β, the identity above the threshold
   template <class V> static V f(V x, P p) {
     const V b = x * V(p[0]);
-    return select(b > V(p[1]), x, mish_op::softplus(b) / V(p[0]));
+    return select(b > V(p[1]), x, softplus(b) / V(p[0]));
   }
   template <class V> static V df(V dy, V x, P p) {
     const V b = x * V(p[0]);
@@ -236,7 +234,7 @@ struct softsign_op {
   }
 };
 struct logsigmoid_op {
-  template <class V> static V f(V x, P) { return minimum(x, V(0)) - log1p(exp(-abs(x))); }
+  template <class V> static V f(V x, P) { return log_sigmoid(x); }
   template <class V> static V df(V dy, V x, P) { return dy * sigmoid(-x); }
 };
 struct tanhshrink_op {
