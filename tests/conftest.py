@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 import lamina
 from lamina import _C
+
+settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples as the one before it
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def pytest_report_header() -> str:

@@ -77,7 +77,7 @@ def test_python_threads_work_side_by_side(set_threads):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=120)
     assert len(results) == len(workers)
     for value, gradient in results:
         assert value.tobytes() == expected[0].tobytes()
@@ -104,13 +104,14 @@ def test_parallel_work_after_fork(generations):
                 os._exit(7)
         os._exit(0)
     """
-    finished = run_python(script, timeout=60)
+    finished = run_python(script)
     assert finished.returncode == 0, finished.stderr
 
 
 # One loop of ours and one of PyTorch's, in turn and apart. Two OpenMP run times in one process would spin against each
 # other: each leaves its threads busy-waiting on cores that the other needs, at a hundred times the cost. The fastest of
-# many short samples is compared, for as long as it takes a busy machine to grant an undisturbed one.
+# many short samples is compared, for as long as it takes a busy machine to grant an undisturbed one. That there is one run
+# time is told by the last line, with no clock.
 ALTERNATION = """
     import time
     import {first}
@@ -130,7 +131,7 @@ ALTERNATION = """
         theirs()
 
     fastest = dict.fromkeys((ours, theirs, both), float("inf"))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     ratio = float("inf")
     while ratio > {limit} and time.monotonic() < deadline:
         for call in fastest:
@@ -143,7 +144,7 @@ ALTERNATION = """
     print(ratio)
     print(len({{line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}}))
 """
-LIMIT = 5
+LIMIT = 10
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

@@ -8,10 +8,13 @@ the module under its own name: the loader takes it only where no other package h
 from __future__ import annotations
 
 import argparse
+import base64
+import hashlib
 import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 LIBRARY = "libgomp.so.1"
@@ -52,6 +55,21 @@ def bundle(unpacked: Path) -> None:
     (licenses / "libgomp.txt").write_text(NOTICE)
 
 
+def pack(unpacked: Path, wheel: Path) -> None:
+    """A wheel of everything in a folder, its list of contents (name, hash, size) written anew."""
+    (record,) = unpacked.glob("*.dist-info/RECORD")
+    files = sorted(p for p in unpacked.rglob("*") if p.is_file() and p != record)
+    lines = []
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            name, content = file.relative_to(unpacked).as_posix(), file.read_bytes()
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            lines.append(f"{name},sha256={digest},{len(content)}\n")
+            archive.write(file, name)
+        name = record.relative_to(unpacked).as_posix()
+        archive.writestr(name, "".join([*lines, f"{name},,\n"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheel", type=Path)
@@ -63,10 +81,10 @@ def main() -> None:
         platform = ["--plat", options.platform] if options.platform else []
         run("auditwheel", "repair", "--exclude", LIBRARY, *platform, "--wheel-dir", scratch, options.wheel)
         (repaired,) = Path(scratch).glob("*.whl")
-        run(sys.executable, "-m", "wheel", "unpack", "--dest", scratch, repaired)
-        (unpacked,) = (p for p in Path(scratch).iterdir() if p.is_dir())
+        unpacked = Path(scratch, "unpacked")
+        run(sys.executable, "-m", "zipfile", "--extract", repaired, unpacked)
         bundle(unpacked)
-        run(sys.executable, "-m", "wheel", "pack", "--dest-dir", options.destination, unpacked)
+        pack(unpacked, options.destination / repaired.name)
     print(options.destination / repaired.name)
 
 
