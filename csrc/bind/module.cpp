@@ -14,6 +14,8 @@ void bind_view(py::module_& m);
 void bind_gemm(py::module_& m);
 void bind_index(py::module_& m);
 void bind_reduce(py::module_& m);
+void bind_loss(py::module_& m);
+void bind_norm(py::module_& m);
 void bind_interop(py::module_& m);
 void bind_dlpack(py::module_& m);
 void bind_autograd(py::module_& m);
@@ -37,6 +39,8 @@ PYBIND11_MODULE(_C, m) {
   bind_gemm(m);
   bind_index(m);
   bind_reduce(m);
+  bind_loss(m);
+  bind_norm(m);
   bind_interop(m);
   bind_dlpack(m);
   bind_autograd(m);

@@ -14,6 +14,8 @@ void fill_reduce(ReduceTable&);
 void fill_random(RandomTable&);
 void fill_index(IndexTable&);
 void fill_rnn(RnnTable&);
+void fill_loss(LossTable&);
+void fill_norm(NormTable&);
 
 // Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
 // instructions that the machine lacks.
@@ -27,6 +29,8 @@ const KernelTable& table() {
     fill_random(table.random);
     fill_index(table.index);
     fill_rnn(table.rnn);
+    fill_loss(table.loss);
+    fill_norm(table.norm);
     table.target = LAMINA_STRING(LAMINA_TARGET);
   }
   return table;

@@ -3,6 +3,8 @@
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/index.h"
+#include "kernels/loss.h"
+#include "kernels/norm.h"
 #include "kernels/peak.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
@@ -19,6 +21,8 @@ struct KernelTable {
   RandomTable random;
   IndexTable index;
   RnnTable rnn;
+  LossTable loss;
+  NormTable norm;
 };
 
 }  // namespace lamina
