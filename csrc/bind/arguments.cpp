@@ -114,6 +114,17 @@ std::optional<Device> Arguments::device(int i) const {
   return d;
 }
 
+void add_function(py::module_& m, const char* name, const char* parameters, const char* doc,
+                  _PyCFunctionFastWithKeywords f) {
+  // Python keeps pointers to definitions and their strings for ever.
+  auto* definition =
+      new PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f)), METH_FASTCALL | METH_KEYWORDS,
+                      strdup(concat(name, "(", parameters, ")\n--\n\n", doc).c_str())};
+  PyObject* o = PyCFunction_NewEx(definition, nullptr, m.attr("__name__").ptr());
+  if (!o) throw py::error_already_set();
+  m.add_object(name, py::reinterpret_steal<py::object>(o));
+}
+
 Dims sizes_from(const char* function, PyObject* const* args, Py_ssize_t nargs) {
   Dims sizes;
   if (nargs == 1 && !PyIndex_Check(args[0])) {

@@ -50,6 +50,10 @@ class Arguments {
   PyObject* values_[kMaxArguments] = {};
 };
 
+// lamina.name(parameters), a function that takes its arguments apart itself.
+void add_function(py::module_& m, const char* name, const char* parameters, const char* doc,
+                  _PyCFunctionFastWithKeywords f);
+
 // zeros(2, 3), zeros((2, 3)), zeros(size=(2, 3)): the sizes among the positional arguments.
 Dims sizes_from(const char* function, PyObject* const* args, Py_ssize_t nargs);
 

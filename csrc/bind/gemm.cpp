@@ -1,16 +1,41 @@
 #include "ops/gemm.h"
 
-#include "bind/common.h"
+#include <algorithm>
+#include <cstring>
+
+#include "bind/arguments.h"
 #include "ops/elementwise.h"
 
 namespace lamina::bind {
 namespace {
 
-std::optional<UnaryOp> activation_named(const std::optional<std::string>& name) {
-  if (!name) return std::nullopt;
-  for (int i = 0; i < kUnaryOps; ++i)
-    if (*name == name_of(static_cast<UnaryOp>(i))) return static_cast<UnaryOp>(i);
-  fail(ErrorKind::value, "linear: unknown activation '", *name, "'");
+#define LAMINA_TAKES_PARAMETERS(name, kind, saves, signature) sizeof(signature) > 1,
+constexpr bool kTakesParameters[] = {LAMINA_UNARY_OPS(LAMINA_TAKES_PARAMETERS)};
+
+std::optional<UnaryOp> activation_named(const Arguments& a, int i) {
+  PyObject* const given = a.get(i);
+  if (!given) return std::nullopt;
+  const char* name = PyUnicode_Check(given) ? PyUnicode_AsUTF8(given) : "";
+  for (int op = 0; op < kUnaryOps; ++op) {
+    if (std::strcmp(name, name_of(static_cast<UnaryOp>(op))) != 0) continue;
+    check(!kTakesParameters[op], "linear: ", name, " takes parameters and cannot be an activation here; call it after");
+    return static_cast<UnaryOp>(op);
+  }
+  fail(ErrorKind::value, "linear: unknown activation ", py::repr(given).cast<std::string>());
+}
+
+// Vectorcall: the most frequent call of all.
+PyObject* linear_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
+  return guarded([&] {
+    const Arguments a("linear", {"input", "weight", "bias", "activation"}, 3, args, nargs, keywords);
+    const Tensor x = a.tensor(0), weight = a.tensor(1), bias = a.get(2) ? a.tensor(2) : Tensor();
+    const std::optional<UnaryOp> activation = activation_named(a, 3);
+    const Tensor result = [&] {
+      MaybeReleaseGil gil(std::max(x.numel(), weight.numel()) * 16);
+      return linear(x, weight, bias, activation);
+    }();
+    return wrap(result);
+  });
 }
 
 }  // namespace
@@ -43,14 +68,9 @@ void bind_gemm(py::module_& m) {
            py::arg("alpha") = Scalar(1), ReleaseGil());
   def_both(m, "baddbmm", &baddbmm, py::arg("batch1"), py::arg("batch2"), py::kw_only(), py::arg("beta") = Scalar(1),
            py::arg("alpha") = Scalar(1), ReleaseGil());
-  m.def(
-      "linear",
-      [](const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
-         const std::optional<std::string>& activation) {
-        return linear(x, weight, bias.value_or(Tensor()), activation_named(activation));
-      },
-      py::arg("input"), py::arg("weight"), py::arg("bias") = py::none(), py::kw_only(),
-      py::arg("activation") = py::none(), ReleaseGil());
+  add_function(m, "linear", "input, weight, bias=None, *, activation=None",
+               "activation(input @ weightᵀ + bias) in one kernel; activation: the name of an element-wise function.",
+               linear_function);
   m.def(
       "einsum",
       [](const std::string& equation, const py::args& operands) {

@@ -14,7 +14,8 @@ LossReduction reduction_of(const Arguments& a, int i) {
   const char* name = PyUnicode_Check(given) ? PyUnicode_AsUTF8(given) : "";
   if (!std::strcmp(name, "mean")) return LossReduction::mean;
   if (!std::strcmp(name, "sum")) return LossReduction::sum;
-  check(!std::strcmp(name, "none"), a.function(), ": reduction must be 'mean', 'sum' or 'none', got ", py::repr(given).cast<std::string>());
+  check(!std::strcmp(name, "none"), a.function(), ": reduction must be 'mean', 'sum' or 'none', got ",
+        py::repr(given).cast<std::string>());
   return LossReduction::none;
 }
 
@@ -73,22 +74,26 @@ struct Row {
 constexpr const char* kPair = "input, target, *, reduction='mean'";
 constexpr Row kRows[] = {
     {"cross_entropy", "input, target, weight=None, *, ignore_index=-100, reduction='mean', label_smoothing=0.0",
-     "Cross-entropy of logits (N, C, …) with class indices (N, …) or with probabilities of the input's shape.", of_classes<cross_entropy>},
+     "Cross-entropy of logits (N, C, …) with class indices (N, …) or with probabilities of the input's shape.",
+     of_classes<cross_entropy>},
     {"nll_loss", "input, target, weight=None, *, ignore_index=-100, reduction='mean'",
      "The negative of the log-probabilities (N, C, …) that class indices (N, …) pick.", of_classes<nll_loss>},
     {"mse_loss", kPair, "(input − target)².", of_pairs<LossOp::mse>},
     {"squared_error", kPair, "½ (input − target)².", of_pairs<LossOp::half_squared>},
     {"l1_loss", kPair, "|input − target|.", of_pairs<LossOp::l1>},
     {"soft_margin_loss", kPair, "log(1 + exp(−target · input)), target 1 or −1.", of_pairs<LossOp::soft_margin>},
-    {"_smooth_l1_loss", "input, target, reduction, beta", "See nn.functional.smooth_l1_loss.", of_pairs_with_parameter<LossOp::smooth_l1>},
-    {"_huber_loss", "input, target, reduction, delta", "See nn.functional.huber_loss.", of_pairs_with_parameter<LossOp::huber>},
-    {"_kl_div", "input, target, reduction, log_target", "See nn.functional.kl_div.", of_pairs_with_parameter<LossOp::kl_div>},
+    {"_smooth_l1_loss", "input, target, reduction, beta", "See nn.functional.smooth_l1_loss.",
+     of_pairs_with_parameter<LossOp::smooth_l1>},
+    {"_huber_loss", "input, target, reduction, delta", "See nn.functional.huber_loss.",
+     of_pairs_with_parameter<LossOp::huber>},
+    {"_kl_div", "input, target, reduction, log_target", "See nn.functional.kl_div.",
+     of_pairs_with_parameter<LossOp::kl_div>},
     {"_hinge_embedding_loss", "input, target, reduction, margin", "See nn.functional.hinge_embedding_loss.",
      of_pairs_with_parameter<LossOp::hinge_embedding>},
     {"_binary_cross_entropy", "input, target, third, reduction", "See nn.functional.binary_cross_entropy.",
      of_triples<LossOp::binary_cross_entropy>},
-    {"_binary_cross_entropy_with_logits", "input, target, pos_weight, reduction", "See nn.functional.binary_cross_entropy_with_logits.",
-     of_triples<LossOp::binary_cross_entropy_with_logits>},
+    {"_binary_cross_entropy_with_logits", "input, target, pos_weight, reduction",
+     "See nn.functional.binary_cross_entropy_with_logits.", of_triples<LossOp::binary_cross_entropy_with_logits>},
     {"_gaussian_nll_loss", "input, target, var, reduction, eps, constant", "See nn.functional.gaussian_nll_loss.",
      of_triples<LossOp::gaussian_nll>},
     {"_poisson_nll_loss", "input, target, third, reduction, eps, full", "See nn.functional.poisson_nll_loss.",
@@ -111,21 +116,14 @@ const Signature& signature(std::size_t row) {
 template <std::size_t row>
 PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   if (nargs < 1) return PyErr_Format(PyExc_TypeError, "%s: the first argument, input, is missing", kRows[row].name);
-  return guarded([&] { return kRows[row].call(Arguments(kRows[row].name, signature(row), args[0], args + 1, nargs - 1, keywords)); });
+  return guarded([&] {
+    return kRows[row].call(Arguments(kRows[row].name, signature(row), args[0], args + 1, nargs - 1, keywords));
+  });
 }
 
-// Python keeps pointers to definitions and their strings for ever.
 template <std::size_t... row>
 void add(py::module_& m, std::index_sequence<row...>) {
-  const auto one = [&](const Row& r, _PyCFunctionFastWithKeywords f) {
-    const std::string doc = concat(r.name, "(", r.parameters, ")\n--\n\n", r.doc);
-    auto* definition = new PyMethodDef{r.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f)), METH_FASTCALL | METH_KEYWORDS,
-                                       strdup(doc.c_str())};
-    PyObject* o = PyCFunction_NewEx(definition, nullptr, m.attr("__name__").ptr());
-    if (!o) throw py::error_already_set();
-    m.add_object(r.name, py::reinterpret_steal<py::object>(o));
-  };
-  (one(kRows[row], function<row>), ...);
+  (add_function(m, kRows[row].name, kRows[row].parameters, kRows[row].doc, function<row>), ...);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ struct Loaded {
   Loaded(const LossOperands& a, std::int64_t i) : x(V::load(of(a.first, i))), y(V::load(of(a.second, i))), w(1) {
     if (F::operands == 3 && a.third) w = V::load(of(a.third, i));
   }
-  Loaded(const LossOperands& a, std::int64_t i, int lanes) : x(V::load(of(a.first, i), lanes)), y(V::load(of(a.second, i), lanes)), w(1) {
+  Loaded(const LossOperands& a, std::int64_t i, int lanes)
+      : x(V::load(of(a.first, i), lanes)), y(V::load(of(a.second, i), lanes)), w(1) {
     if (F::operands == 3 && a.third) w = V::load(of(a.third, i), lanes);
   }
   static LAMINA_INLINE const In* of(const void* operand, std::int64_t i) { return static_cast<const In*>(operand) + i; }
@@ -81,11 +82,14 @@ void forward(LossOperands a, void* out, LossPartial* partials, std::int64_t* fau
   LossPartial single;
   if (!partials) partials = &single;
   In* each = a.reduction == LossReduction::none ? static_cast<In*>(out) : nullptr;
-  parallel_for(a.n, kLossCut,
-               [&](std::int64_t begin, std::int64_t end) { partials[begin / kLossCut] = terms<F, In>(a, begin, end, each); });
+  parallel_for(a.n, kLossCut, [&](std::int64_t begin, std::int64_t end) {
+    partials[begin / kLossCut] = terms<F, In>(a, begin, end, each);
+  });
   const LossPartial total = join_partials(partials, (a.n + kLossCut - 1) / kLossCut);
   *fault = total.fault < 0 ? -1 : exact_fault<F, In>(a, total.fault);
-  if (!each) *static_cast<In*>(out) = convert<In>(a.reduction == LossReduction::mean ? total.loss / static_cast<double>(a.n) : total.loss);
+  if (!each)
+    *static_cast<In*>(out) =
+        convert<In>(a.reduction == LossReduction::mean ? total.loss / static_cast<double>(a.n) : total.loss);
 }
 
 template <class F, int which, class V>
@@ -118,7 +122,7 @@ void gradient(const LossOperands& a, const In* dy, In* dx) {
 
 template <class F, class In>
 void backward(LossOperands a, int which, const void* dy, void* dx) {
-  const auto *from = static_cast<const In*>(dy);
+  const auto* from = static_cast<const In*>(dy);
   auto* to = static_cast<In*>(dx);
   if (which == 0) gradient<F, In, 0>(a, from, to);
   if (which == 1) gradient<F, In, 1>(a, from, to);

@@ -1,5 +1,5 @@
-// Cross-entropy from logits. Forward keeps two numbers of each position, the largest logit and the sum of the exponentials
-// relative to it; backward makes the softmax from them again, which costs less than storing it.
+// Cross-entropy from logits. Forward keeps two numbers of each position, the largest logit and the sum of the
+// exponentials relative to it; backward makes the softmax from them again, which costs less than storing it.
 #include "cpu/loss_partial.h"
 #include "cpu/reduce_log_sum_exp.h"
 #include "kernels/loss.h"
@@ -49,18 +49,29 @@ struct Classes {
   bool is_class(std::int64_t label) const { return label >= 0 && label < count; }
 };
 
-// -log p = (largest - x) + log_sum.
+// -log p = (largest - x) + log_sum, for each of up to kStripColumns positions.
 template <class T>
-struct Normaliser {
-  T largest, sum, log_sum;
-};
+struct Normalisers {
+  alignas(64) T largest[kStripColumns];
+  alignas(64) T sum[kStripColumns];
+  alignas(64) T log_sum[kStripColumns];
 
-template <class In, class T>
-Normaliser<T> normaliser(const CrossEntropy& a, double shift, double sum) {
-  if (a.log_probabilities) return {0, 1, 0};
-  if (isinf(shift)) sum = NAN;  // no softmax: NaN, as in PyTorch
-  return {static_cast<T>(shift), static_cast<T>(sum), static_cast<T>(log(sum))};
-}
+  void of_log_probabilities(std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      largest[i] = log_sum[i] = 0;
+      sum[i] = 1;
+    }
+  }
+  // largest and sum are there. Where the largest logit is infinite there is no softmax: NaN, as in PyTorch.
+  void finish(std::int64_t n) {
+    using V = Vec<T>;
+    for (std::int64_t i = 0; i < n; i += V::width) {  // the arrays have room for whole vectors
+      const V s = select(isinf(V::load(largest + i)), V(static_cast<T>(NAN)), V::load(sum + i));
+      s.store(sum + i);
+      log(s).store(log_sum + i);
+    }
+  }
+};
 
 // Σ f(c, load) over the classes of a row; load(p) reads those of them that p's row holds.
 template <class T, class F>
@@ -84,10 +95,10 @@ double sum_over(std::int64_t n, F f) {
 
 // The loss of a position that a label names, beside what smoothing adds. False: the label is no class.
 template <class In, class T>
-LAMINA_INLINE bool add_label(const Classes<In>& k, std::int64_t label, const In* x, std::int64_t stride, const Normaliser<T>& z,
-                             double& loss, double& weight) {
+LAMINA_INLINE bool add_label(const Classes<In>& k, std::int64_t label, const In* x, std::int64_t stride, T largest,
+                             T log_sum, double& loss, double& weight) {
   if (!k.is_class(label)) return false;
-  const T distance = (z.largest - convert<T>(x[label * stride])) + z.log_sum;
+  const T distance = (largest - convert<T>(x[label * stride])) + log_sum;
   weight = k.weight_of(label);
   loss += static_cast<double>(k.kept) * weight * distance;
   return true;
@@ -96,14 +107,14 @@ LAMINA_INLINE bool add_label(const Classes<In>& k, std::int64_t label, const In*
 // Where a position's loss and statistics go.
 template <class In, class T>
 struct Ledger {
-  In* each;       // or null
+  In* each;          // or null
   T *largest, *sum;  // or null
   LossPartial total{0, 0, -1};
 
-  LAMINA_INLINE void keep(std::int64_t position, const Normaliser<T>& z) {
+  void keep(std::int64_t position, std::int64_t n, const Normalisers<T>& z) {
     if (!largest) return;
-    largest[position] = z.largest;
-    sum[position] = z.sum;
+    __builtin_memcpy(largest + position, z.largest, static_cast<std::size_t>(n) * sizeof(T));
+    __builtin_memcpy(sum + position, z.sum, static_cast<std::size_t>(n) * sizeof(T));
   }
   LAMINA_INLINE void enter(std::int64_t position, double loss, double weight) {
     if (each) each[position] = convert<In>(loss);
@@ -116,56 +127,87 @@ struct Ledger {
   }
 };
 
+// The largest logit of a row and the sum of the exponentials relative to it.
 template <class In, class T>
-void forward_row(const Classes<In>& k, std::int64_t row, Ledger<In, T>& ledger) {
+LAMINA_INLINE void exp_sum(const In* x, std::int64_t n, T& largest, T& total) {
+  using V = Vec<T>;
+  if (n <= V::width) {
+    const Mask<T> lanes = first_lanes<T>(static_cast<int>(n));
+    const V v = V::load(x, static_cast<int>(n));
+    largest = hmax(select(lanes, v, V(static_cast<T>(-HUGE_VAL))));
+    total = sum(select(lanes, exp(v - V(largest)), V(0)));
+  } else {
+    const ExpSum s = reduce_run<LogSumExp<In>>(x, n, Reduction{});
+    largest = static_cast<T>(s.shift);
+    total = static_cast<T>(s.sum);
+  }
+}
+
+// Rows [first, first + n), at most kStripColumns.
+template <class In, class T>
+void forward_rows(const Classes<In>& k, std::int64_t first, std::int64_t n, Ledger<In, T>& ledger) {
   using V = Vec<T>;
   const CrossEntropy& a = k.a;
-  const In* x = static_cast<const In*>(a.x) + row * k.count;
-  Normaliser<T> z{0, 1, 0};
-  if (!a.log_probabilities) {
-    const ExpSum s = reduce_run<LogSumExp<In>>(x, k.count, Reduction{});
-    z = normaliser<In, T>(a, s.shift, s.sum);
+  const In* x = static_cast<const In*>(a.x) + first * k.count;
+  Normalisers<T> z;
+  if (a.log_probabilities) {
+    z.of_log_probabilities(n);
+  } else {
+    for (std::int64_t r = 0; r < n; ++r) exp_sum(x + r * k.count, k.count, z.largest[r], z.sum[r]);
+    z.finish(n);
   }
-  ledger.keep(row, z);
-  const std::int64_t label = a.soft ? 0 : label_at(a, row);
-  if (!a.soft && label == a.ignore_index) return ledger.enter(row, 0, 0);
-  double loss = 0, weight = 1;
-  if (k.all_take_part()) {
-    const V largest(z.largest), log_sum(z.log_sum);
-    const In* target = static_cast<const In*>(a.target) + (a.soft ? row * k.count : 0);
-    loss = sum_over<T>(k.count, [&](std::int64_t, auto load) {
-      const V share = k.share(a.soft ? load(target) : V(0), k.weight ? load(k.weight) : V(1));
-      return share * ((largest - load(x)) + log_sum);
-    });
+  ledger.keep(first, n, z);
+  for (std::int64_t r = 0; r < n; ++r, x += k.count) {
+    const std::int64_t row = first + r, label = a.soft ? 0 : label_at(a, row);
+    if (!a.soft && label == a.ignore_index) {
+      ledger.enter(row, 0, 0);
+      continue;
+    }
+    double loss = 0, weight = 1;
+    if (k.all_take_part()) {
+      const V largest(z.largest[r]), log_sum(z.log_sum[r]);
+      const In* target = static_cast<const In*>(a.target) + (a.soft ? row * k.count : 0);
+      loss = sum_over<T>(k.count, [&](std::int64_t, auto load) {
+        const V share = k.share(a.soft ? load(target) : V(0), k.weight ? load(k.weight) : V(1));
+        return share * ((largest - load(x)) + log_sum);
+      });
+    }
+    if (a.soft || add_label(k, label, x, 1, z.largest[r], z.log_sum[r], loss, weight))
+      ledger.enter(row, loss, weight);
+    else
+      ledger.enter_fault(row);
   }
-  if (!a.soft && !add_label(k, label, x, 1, z, loss, weight)) return ledger.enter_fault(row);
-  ledger.enter(row, loss, weight);
 }
 
 // n columns from `first` on, of the classes × inner matrix number `outer`.
 template <class In, class T>
-void forward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t first, std::int64_t n, Ledger<In, T>& ledger) {
+void forward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t first, std::int64_t n,
+                     Ledger<In, T>& ledger) {
   using V = Vec<T>;
   const CrossEntropy& a = k.a;
   const std::int64_t inner = a.shape.inner, at = outer * k.count * inner + first, position = outer * inner + first;
   const In* x = static_cast<const In*>(a.x) + at;
-  typename LogSumExp<In>::Band band;
-  alignas(64) T log_sums[kStripColumns], smooth[kStripColumns];
-  if (!a.log_probabilities) LogSumExp<In>::band(band, x, k.count, inner, n);
-  for (std::int64_t c = 0; c < n; ++c) {
-    const Normaliser<T> z = normaliser<In, T>(a, band.shift[c], band.sum[c]);
-    ledger.keep(position + c, z);
-    band.shift[c] = z.largest;
-    log_sums[c] = z.log_sum;
-    smooth[c] = 0;
+  Normalisers<T> z;
+  if (a.log_probabilities) {
+    z.of_log_probabilities(n);
+  } else {
+    typename LogSumExp<In>::Band band;
+    LogSumExp<In>::band(band, x, k.count, inner, n);
+    __builtin_memcpy(z.largest, band.shift, sizeof z.largest);
+    __builtin_memcpy(z.sum, band.sum, sizeof z.sum);
+    z.finish(n);
   }
+  ledger.keep(position, n, z);
+  alignas(64) T smooth[kStripColumns];
+  for (std::int64_t c = 0; c < n; ++c) smooth[c] = 0;
   if (k.all_take_part()) {
     const In* target = static_cast<const In*>(a.target) + (a.soft ? at : 0);
     for (std::int64_t r = 0; r < k.count; ++r) {
       const V w(k.weight_of(r));
       const auto add = [&](std::int64_t c, auto load) {
         const V share = k.share(a.soft ? load(target + r * inner + c) : V(0), w);
-        (V::load(smooth + c) + share * ((V::load(band.shift + c) - load(x + r * inner + c)) + V::load(log_sums + c))).store(smooth + c);
+        const V distance = (V::load(z.largest + c) - load(x + r * inner + c)) + V::load(z.log_sum + c);
+        (V::load(smooth + c) + share * distance).store(smooth + c);
       };
       std::int64_t c = 0;
       for (; c + V::width <= n; c += V::width) add(c, [](const auto* p) { return V::load(p); });
@@ -174,18 +216,13 @@ void forward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t firs
   }
   for (std::int64_t c = 0; c < n; ++c) {
     double loss = smooth[c], weight = 1;
-    if (!a.soft) {
-      const std::int64_t label = label_at(a, position + c);
-      if (label == a.ignore_index) {
-        ledger.enter(position + c, 0, 0);
-        continue;
-      }
-      if (!add_label(k, label, x + c, inner, Normaliser<T>{band.shift[c], 1, log_sums[c]}, loss, weight)) {
-        ledger.enter_fault(position + c);
-        continue;
-      }
-    }
-    ledger.enter(position + c, loss, weight);
+    const std::int64_t label = a.soft ? 0 : label_at(a, position + c);
+    if (!a.soft && label == a.ignore_index)
+      ledger.enter(position + c, 0, 0);
+    else if (a.soft || add_label(k, label, x + c, inner, z.largest[c], z.log_sum[c], loss, weight))
+      ledger.enter(position + c, loss, weight);
+    else
+      ledger.enter_fault(position + c);
   }
 }
 
@@ -199,13 +236,17 @@ void forward(CrossEntropy a, void* out, void* statistics, double* divisor, LossP
   const std::int64_t positions = a.shape.outer * a.shape.inner;
   T* kept = static_cast<T*>(statistics);
   parallel_for(cuts.tasks, cuts.grain, [&](std::int64_t begin, std::int64_t end) {
-    Ledger<In, T> ledger{a.reduction == LossReduction::none ? static_cast<In*>(out) : nullptr, kept, kept ? kept + positions : nullptr};
-    for (std::int64_t t = begin; t < end; ++t) {
+    Ledger<In, T> ledger{a.reduction == LossReduction::none ? static_cast<In*>(out) : nullptr, kept,
+                         kept ? kept + positions : nullptr};
+    for (std::int64_t t = begin; t < end;) {
       if (a.shape.inner == 1) {
-        forward_row(k, t, ledger);
+        const std::int64_t n = smaller(kStripColumns, end - t);
+        forward_rows(k, t, n, ledger);
+        t += n;
       } else {
         const std::int64_t first = t % cuts.strips * kStripColumns;
         forward_columns(k, t / cuts.strips, first, smaller(kStripColumns, a.shape.inner - first), ledger);
+        ++t;
       }
     }
     partials[begin / cuts.grain] = ledger.total;
@@ -229,7 +270,8 @@ void backward_row(const Classes<In>& k, std::int64_t row, T scale, T largest, T 
   const std::int64_t label = a.soft ? 0 : label_at(a, row);
   T of_label = 0, all;
   if (a.soft) {
-    all = static_cast<T>(sum_over<T>(k.count, [&](std::int64_t, auto load) { return k.share(load(target), k.weight ? load(k.weight) : V(1)); }));
+    all = static_cast<T>(sum_over<T>(
+        k.count, [&](std::int64_t, auto load) { return k.share(load(target), k.weight ? load(k.weight) : V(1)); }));
   } else {
     if (label == a.ignore_index)
       scale = 0;
@@ -250,15 +292,16 @@ void backward_row(const Classes<In>& k, std::int64_t row, T scale, T largest, T 
   for (; c + W <= k.count; c += W)
     derivative(V::load(x + c), a.soft ? V::load(target + c) : V(0), k.weights_at(c)).store(dx + c);
   if (const int rest = static_cast<int>(k.count - c))
-    derivative(V::load(x + c, rest), a.soft ? V::load(target + c, rest) : V(0), k.weights_at(c, rest)).store(dx + c, rest);
+    derivative(V::load(x + c, rest), a.soft ? V::load(target + c, rest) : V(0), k.weights_at(c, rest))
+        .store(dx + c, rest);
   if (a.soft || ignored || !k.is_class(label)) return;
   // Once more for the label's class, from the numbers before they were rounded to the element's type.
   (derivative(V::load(x + label, 1), V(0), V(k.weight_of(label))) - V(of_label * scale)).store(dx + label, 1);
 }
 
 template <class In, class T>
-void backward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t first, std::int64_t n, const T* scales, const T* largest,
-                      const T* sums, In* dx) {
+void backward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t first, std::int64_t n, const T* scales,
+                      const T* largest, const T* sums, In* dx) {
   using V = Vec<T>;
   const CrossEntropy& a = k.a;
   const std::int64_t inner = a.shape.inner, at = outer * k.count * inner + first, position = outer * inner + first;
@@ -295,12 +338,14 @@ void backward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t fir
   for (std::int64_t r = 0; r < k.count; ++r) {
     const V w(k.weight_of(r));
     const In *xr = x + r * inner, *qr = target + (a.soft ? r * inner : 0);
-    const auto largest_at = [&](std::int64_t c, int rest) { return a.log_probabilities ? V(0) : V::load(largest + position + c, rest); };
+    const auto largest_at = [&](std::int64_t c, int rest) {
+      return a.log_probabilities ? V(0) : V::load(largest + position + c, rest);
+    };
     std::int64_t c = 0;
     for (; c < n; c += V::width) {
       const int rest = static_cast<int>(smaller(V::width, n - c));
-      derivative(V::load(xr + c, rest), a.soft ? V::load(qr + c, rest) : V(0), w, largest_at(c, rest), V::load(scale + c, rest),
-                 V::load(factor + c, rest))
+      derivative(V::load(xr + c, rest), a.soft ? V::load(qr + c, rest) : V(0), w, largest_at(c, rest),
+                 V::load(scale + c, rest), V::load(factor + c, rest))
           .store(dx + at + r * inner + c, rest);
     }
   }
@@ -309,7 +354,8 @@ void backward_columns(const Classes<In>& k, std::int64_t outer, std::int64_t fir
     const std::int64_t label = label_at(a, position + c);
     if (label == a.ignore_index || !k.is_class(label)) continue;
     const V shift(a.log_probabilities ? T(0) : largest[position + c]);
-    const V d = derivative(V::load(x + label * inner + c, 1), V(0), V(k.weight_of(label)), shift, V(scale[c]), V(factor[c]));
+    const V d =
+        derivative(V::load(x + label * inner + c, 1), V(0), V(k.weight_of(label)), shift, V(scale[c]), V(factor[c]));
     (d - V(of_label[c] * scale[c])).store(dx + at + label * inner + c, 1);
   }
 }
@@ -324,11 +370,13 @@ void backward(CrossEntropy a, const void* gradient, const void* statistics, cons
   const T* sums = largest ? largest + a.shape.outer * a.shape.inner : nullptr;
   auto* dx = static_cast<In*>(out);
   const bool each = a.reduction == LossReduction::none;
-  const T common = each ? T(0) : static_cast<T>(convert<double>(*dy) / (a.reduction == LossReduction::mean ? *divisor : 1));
+  const T common =
+      each ? T(0) : static_cast<T>(convert<double>(*dy) / (a.reduction == LossReduction::mean ? *divisor : 1));
   parallel_for(cuts.tasks, cuts.grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       if (a.shape.inner == 1) {
-        backward_row(k, t, each ? convert<T>(dy[t]) : common, largest ? largest[t] : T(0), largest ? sums[t] : T(1), dx + t * k.count);
+        backward_row(k, t, each ? convert<T>(dy[t]) : common, largest ? largest[t] : T(0), largest ? sums[t] : T(1),
+                     dx + t * k.count);
         continue;
       }
       const std::int64_t first = t % cuts.strips * kStripColumns, n = smaller(kStripColumns, a.shape.inner - first);

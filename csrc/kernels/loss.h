@@ -1,5 +1,5 @@
-// Losses: what they read, how their terms are summed up, and the table. Terms are summed in fixed cuts that are joined in
-// order, so that the bits do not depend on the number of threads.
+// Losses: what they read, how their terms are summed up, and the table. Terms are summed in fixed cuts that are joined
+// in order, so that the bits do not depend on the number of threads.
 #pragma once
 #include "kernels/reduce.h"
 
@@ -35,8 +35,8 @@ struct LossOperands {
   LossReduction reduction;
 };
 
-// Of one cut: the sum of the terms, what a mean divides by, and the first position whose label or number is not allowed, or
-// -1.
+// Of one cut: the sum of the terms, what a mean divides by, and the first position whose label or number is not
+// allowed, or -1.
 struct LossPartial {
   double loss, weight;
   std::int64_t fault;
@@ -45,8 +45,9 @@ constexpr std::int64_t kLossCut = 32768;  // elements
 
 // Cross-entropy along the classes of `shape` (positions before, classes, positions after). A position's loss is
 //   -Σ_c w_c q_c log p_c,   p = softmax(x),   q = (1 - smoothing) target + smoothing / classes
-// where the target is one class or a distribution; the mean divides by the weights of the classes named, or by the number
-// of positions where targets are distributions. Without weights w = 1. Positions labelled ignore_index count for nothing.
+// where the target is one class or a distribution; the mean divides by the weights of the classes named, or by the
+// number of positions where targets are distributions. Without weights w = 1. Positions labelled ignore_index count for
+// nothing.
 struct CrossEntropy {
   Along shape;
   const void* x;       // logits; with log_probabilities, log p itself

@@ -1,5 +1,6 @@
-// One struct per LossOp: the term of one element, and its derivatives d0, d1, d2 by the operands. V is a vector; p holds the
-// loss's parameters in order. `allowed` are the operands that the loss is defined for; a NaN is, for it shows in the result.
+// One struct per LossOp: the term of one element, and its derivatives d0, d1, d2 by the operands. V is a vector; p
+// holds the loss's parameters in order. `allowed` are the operands that the loss is defined for; a NaN is, for it shows
+// in the result.
 #pragma once
 #include "kernels/loss.h"
 #include "simd/math.h"

@@ -9,9 +9,19 @@
 namespace lamina {
 namespace {
 
-constexpr const char* kNames[] = {
-    "mse_loss",     "squared_error", "l1_loss",          "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "kl_div",       "gaussian_nll_loss", "poisson_nll_loss", "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss"};
+constexpr const char* kNames[] = {"mse_loss",
+                                  "squared_error",
+                                  "l1_loss",
+                                  "smooth_l1_loss",
+                                  "huber_loss",
+                                  "binary_cross_entropy",
+                                  "binary_cross_entropy_with_logits",
+                                  "kl_div",
+                                  "gaussian_nll_loss",
+                                  "poisson_nll_loss",
+                                  "soft_margin_loss",
+                                  "hinge_embedding_loss",
+                                  "margin_ranking_loss"};
 static_assert(sizeof kNames / sizeof *kNames == kLosses);
 
 Tensor room_for_partials(std::int64_t cuts, Device device) {
@@ -37,7 +47,8 @@ void report_fault(const std::int64_t* fault, FaultReport report) {
   const std::string number = number_at(report.numbers, report.dtype, *fault);
   if (report.op == LossOp::gaussian_nll)
     fail(ErrorKind::value, "gaussian_nll_loss: a variance must not be negative, but element ", *fault, number, " is");
-  fail(ErrorKind::value, kNames[static_cast<int>(report.op)], ": input must be probabilities between 0 and 1, but element ", *fault, number,
+  fail(ErrorKind::value, kNames[static_cast<int>(report.op)],
+       ": input must be probabilities between 0 and 1, but element ", *fault, number,
        " is not; for logits there is binary_cross_entropy_with_logits");
 }
 
@@ -52,14 +63,16 @@ struct Operands {
 
 const char* name_of(LossOp op) { return kNames[static_cast<int>(op)]; }
 
-Tensor pointwise_loss(LossOp op, const Tensor& input, const Tensor& given_target, const Tensor& given_third, LossReduction reduction, double p0,
-                      double p1) {
+Tensor pointwise_loss(LossOp op, const Tensor& input, const Tensor& given_target, const Tensor& given_third,
+                      LossReduction reduction, double p0, double p1) {
   const char* name = name_of(op);
-  check_as(ErrorKind::type, is_floating(input.dtype()), name, ": input must be of a floating type, got ", name_of(input.dtype()));
-  check(input.shape() == given_target.shape(), name, ": input and target must have the same shape, got ", input.shape(), " and ",
-        given_target.shape());
+  check_as(ErrorKind::type, is_floating(input.dtype()), name, ": input must be of a floating type, got ",
+           name_of(input.dtype()));
+  check(input.shape() == given_target.shape(), name, ": input and target must have the same shape, got ", input.shape(),
+        " and ", given_target.shape());
   const Arg a(input), b(given_target);
-  const DType type = given_third.defined() ? promote(result_type({&a, &b}), given_third.dtype()) : result_type({&a, &b});
+  const DType type =
+      given_third.defined() ? promote(result_type({&a, &b}), given_third.dtype()) : result_type({&a, &b});
   const bool checked = op == LossOp::binary_cross_entropy || op == LossOp::gaussian_nll;
   Operands o{contiguous(to_dtype(input, type)), contiguous(to_dtype(given_target, type)), given_third};
   if (o.third.defined()) o.third = contiguous(expand(to_dtype(o.third, type), input.shape()));
@@ -68,19 +81,21 @@ Tensor pointwise_loss(LossOp op, const Tensor& input, const Tensor& given_target
   const int slot = static_cast<int>(type);
   const LossTable& table = kernels(device).loss;
   const Tensor out = empty(reduction == LossReduction::none ? input.shape() : Dims(), type, device);
-  const Tensor partials = room_for_partials((input.numel() + kLossCut - 1) / kLossCut, device), fault = empty({}, DType::i64, device);
+  const Tensor partials = room_for_partials((input.numel() + kLossCut - 1) / kLossCut, device),
+               fault = empty({}, DType::i64, device);
   const LossOperands raw = o.raw(reduction, p0, p1);
-  current_stream().launch(require(table.forward[static_cast<int>(op)][slot], name, device), raw, out.data(), partials_in(partials),
-                          fault.data<std::int64_t>());
+  current_stream().launch(require(table.forward[static_cast<int>(op)][slot], name, device), raw, out.data(),
+                          partials_in(partials), fault.data<std::int64_t>());
   if (checked)
-    current_stream().launch(report_fault, fault.data<std::int64_t>(), FaultReport{op, op == LossOp::gaussian_nll ? raw.third : raw.first, type});
+    current_stream().launch(report_fault, fault.data<std::int64_t>(),
+                            FaultReport{op, op == LossOp::gaussian_nll ? raw.third : raw.first, type});
 
   const bool recorded = o.third.defined() ? needs_grad(o.x, o.target, o.third) : needs_grad(o.x, o.target);
   if (recorded) {
     const auto kernel = require(table.backward[static_cast<int>(op)][slot], name, device);
     record(name, out, {&o.x, &o.target, &o.third},
-           [kernel, reduction, p0, p1, x = save(o.x), target = save(o.target), third = o.third.defined() ? save(o.third) : SavedTensor(),
-            has_third = o.third.defined()](Gradients& g) {
+           [kernel, reduction, p0, p1, x = save(o.x), target = save(o.target),
+            third = o.third.defined() ? save(o.third) : SavedTensor(), has_third = o.third.defined()](Gradients& g) {
              const Operands saved{x.get(), target.get(), has_third ? third.get() : Tensor()};
              const Tensor dy = contiguous(g.of_output());
              for (int which = 0; which < (has_third ? 3 : 2); ++which) {

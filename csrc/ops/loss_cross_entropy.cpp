@@ -33,8 +33,8 @@ void report_label(const std::int64_t* fault, LabelReport r) {
     place[d] = rest % r.shape[d];
     rest /= r.shape[d];
   }
-  fail(ErrorKind::index, r.op, ": label ", label_at(r, *fault), " at ", place, " of the target is no class: expected 0 to ", r.classes - 1,
-       ", or ignore_index ", r.ignore_index);
+  fail(ErrorKind::index, r.op, ": label ", label_at(r, *fault), " at ", place,
+       " of the target is no class: expected 0 to ", r.classes - 1, ", or ignore_index ", r.ignore_index);
 }
 
 // The classes' dimension: 1, or 0 where there is no batch.
@@ -46,31 +46,37 @@ Dims positions_shape(const Tensor& x) {
   return shape;
 }
 
-void check_operands(const char* op, const Tensor& x, const Tensor& target, const Tensor& weight, const CrossEntropyOptions& o, bool soft) {
+void check_operands(const char* op, const Tensor& x, const Tensor& target, const Tensor& weight,
+                    const CrossEntropyOptions& o, bool soft) {
   check_as(ErrorKind::type, is_floating(x.dtype()), op, ": input must be of a floating type, got ", name_of(x.dtype()));
   check(x.ndim() >= 1, op, ": input must have the shape (N, C), (N, C, …) or (C,), got ", x.shape());
   const std::int64_t classes = x.shape()[class_dim(x)];
   check(classes > 0, op, ": there are no classes in an input of shape ", x.shape());
-  check(o.label_smoothing >= 0 && o.label_smoothing <= 1, op, ": label_smoothing must be between 0 and 1, got ", o.label_smoothing);
+  check(o.label_smoothing >= 0 && o.label_smoothing <= 1, op, ": label_smoothing must be between 0 and 1, got ",
+        o.label_smoothing);
   if (soft) {
-    check(target.shape() == x.shape(), op, ": a target of a floating type must be probabilities of the input's shape ", x.shape(), ", got shape ",
-          target.shape(), "; class indices are integers");
+    check(target.shape() == x.shape(), op, ": a target of a floating type must be probabilities of the input's shape ",
+          x.shape(), ", got shape ", target.shape(), "; class indices are integers");
   } else {
-    check_as(ErrorKind::type, is_integral(target.dtype()), op, ": target must be class indices (int64) or probabilities, got ",
-             name_of(target.dtype()));
-    check(target.shape() == positions_shape(x), op, ": class indices for an input of shape ", x.shape(), " must have the shape ",
-          positions_shape(x), ", got ", target.shape());
+    check_as(ErrorKind::type, is_integral(target.dtype()), op,
+             ": target must be class indices (int64) or probabilities, got ", name_of(target.dtype()));
+    check(target.shape() == positions_shape(x), op, ": class indices for an input of shape ", x.shape(),
+          " must have the shape ", positions_shape(x), ", got ", target.shape());
   }
   if (!weight.defined()) return;
-  check(weight.shape() == Dims{classes}, op, ": weight must have the shape ", Dims{classes}, ", one for each class, got ", weight.shape());
-  check_as(ErrorKind::type, is_floating(weight.dtype()), op, ": weight must be of a floating type, got ", name_of(weight.dtype()));
+  check(weight.shape() == Dims{classes}, op, ": weight must have the shape ", Dims{classes},
+        ", one for each class, got ", weight.shape());
+  check_as(ErrorKind::type, is_floating(weight.dtype()), op, ": weight must be of a floating type, got ",
+           name_of(weight.dtype()));
 }
 
-// d/d target of the loss of distributions: -(1 - smoothing) w log p, times dy. Rarely wanted, so made of other operations.
+// d/d target of the loss of distributions: -(1 - smoothing) w log p, times dy. Rarely wanted, so made of other
+// operations.
 Tensor target_gradient(const Tensor& x, const Tensor& weight, const Tensor& dy, const CrossEntropyOptions& o) {
   const int dim = class_dim(x);
   const double positions = static_cast<double>(x.numel() / x.shape()[dim]);
-  Tensor d = mul(log_softmax(x, dim), Scalar((o.label_smoothing - 1) / (o.reduction == LossReduction::mean ? positions : 1)));
+  Tensor d =
+      mul(log_softmax(x, dim), Scalar((o.label_smoothing - 1) / (o.reduction == LossReduction::mean ? positions : 1)));
   if (weight.defined()) {
     Dims along(x.ndim() - dim, 1);
     along[0] = weight.numel();
@@ -79,8 +85,8 @@ Tensor target_gradient(const Tensor& x, const Tensor& weight, const Tensor& dy, 
   return mul(d, o.reduction == LossReduction::none ? unsqueeze(dy, dim) : dy);
 }
 
-Tensor class_loss(const char* op, const Tensor& input, const Tensor& given_target, const Tensor& given_weight, const CrossEntropyOptions& o,
-                  bool log_probabilities) {
+Tensor class_loss(const char* op, const Tensor& input, const Tensor& given_target, const Tensor& given_weight,
+                  const CrossEntropyOptions& o, bool log_probabilities) {
   const bool soft = !log_probabilities && is_floating(given_target.dtype());
   check_operands(op, input, given_target, given_weight, o, soft);
   const Device device = input.device();
@@ -105,30 +111,33 @@ Tensor class_loss(const char* op, const Tensor& input, const Tensor& given_targe
   const bool recorded = needs_grad(x, target);
   const std::int64_t positions = a.shape.outer * a.shape.inner, cuts = cuts_of(a.shape).count;
   const Tensor out = empty(o.reduction == LossReduction::none ? positions_shape(x) : Dims(), type, device);
-  const Tensor statistics = recorded && !log_probabilities ? empty({2 * positions + kStatisticsPadding}, wide, device) : Tensor();
+  const Tensor statistics =
+      recorded && !log_probabilities ? empty({2 * positions + kStatisticsPadding}, wide, device) : Tensor();
   const Tensor notes = empty({2}, DType::i64, device);  // the divisor (a double), the fault
-  const Tensor partials = cuts > 1 ? empty({cuts, static_cast<std::int64_t>(sizeof(LossPartial))}, DType::u8, device) : Tensor();
+  const Tensor partials =
+      cuts > 1 ? empty({cuts, static_cast<std::int64_t>(sizeof(LossPartial))}, DType::u8, device) : Tensor();
   double* const divisor = notes.data<double>();
   std::int64_t* const fault = notes.data<std::int64_t>() + 1;
   const LossTable& table = kernels(device).loss;
   const int slot = static_cast<int>(type);
-  current_stream().launch(require(table.cross_entropy[slot], op, device), a, out.data(), statistics.defined() ? statistics.data() : nullptr,
-                          divisor, partials.defined() ? partials.data<LossPartial>() : nullptr, fault);
+  current_stream().launch(require(table.cross_entropy[slot], op, device), a, out.data(),
+                          statistics.defined() ? statistics.data() : nullptr, divisor,
+                          partials.defined() ? partials.data<LossPartial>() : nullptr, fault);
   if (!soft)
     current_stream().launch(report_label, fault,
                             LabelReport{op, a.target, a.label_type, target.shape(), a.shape.length, o.ignore_index});
   if (recorded)
     record(op, out, {&x, &target},
-           [a, o, kernel = require(table.cross_entropy_grad[slot], op, device), x = save(x), target = save(target), weight, statistics,
-            notes](Gradients& g) {
+           [a, o, kernel = require(table.cross_entropy_grad[slot], op, device), x = save(x), target = save(target),
+            weight, statistics, notes](Gradients& g) {
              const Tensor dy = contiguous(g.of_output());
              if (g.wants(0)) {
                CrossEntropy now = a;
                now.x = x.get().data();
                now.target = target.get().data();
                const Tensor dx = empty(x.get().shape(), x.get().dtype(), x.get().device());
-               current_stream().launch(kernel, now, dy.data(), statistics.defined() ? statistics.data() : nullptr, notes.data<double>(),
-                                       dx.data());
+               current_stream().launch(kernel, now, dy.data(), statistics.defined() ? statistics.data() : nullptr,
+                                       notes.data<double>(), dx.data());
                g.give(0, dx);
              }
              if (g.wants(1)) g.give(1, target_gradient(x.get(), weight, dy, o));

@@ -1185,6 +1185,12 @@ class dtype:
     def name(self) -> str: ...
 
 def _backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain_graph: builtins.bool) -> None: ...
+def _binary_cross_entropy(input: Tensor, target: Any, third: Any, reduction: Any) -> Tensor:
+    """See nn.functional.binary_cross_entropy."""
+
+def _binary_cross_entropy_with_logits(input: Tensor, target: Any, pos_weight: Any, reduction: Any) -> Tensor:
+    """See nn.functional.binary_cross_entropy_with_logits."""
+
 def _dropout_shared(
     input: Tensor,
     p: builtins.float,
@@ -1193,13 +1199,31 @@ def _dropout_shared(
     generator: Generator | None = None,
 ) -> Tensor: ...
 def _from_bytes(buffer: Any, shape: Sequence[builtins.int], dtype: _dtype) -> Tensor: ...
+def _gaussian_nll_loss(input: Tensor, target: Any, var: Any, reduction: Any, eps: Any, constant: Any) -> Tensor:
+    """See nn.functional.gaussian_nll_loss."""
+
 def _gradients(
     outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], inputs: Sequence[Tensor], retain_graph: builtins.bool
 ) -> list[Tensor]: ...
+def _hinge_embedding_loss(input: Tensor, target: Any, reduction: Any, margin: Any) -> Tensor:
+    """See nn.functional.hinge_embedding_loss."""
+
+def _huber_loss(input: Tensor, target: Any, reduction: Any, delta: Any) -> Tensor:
+    """See nn.functional.huber_loss."""
+
 def _is_recording() -> builtins.bool: ...
+def _kl_div(input: Tensor, target: Any, reduction: Any, log_target: Any) -> Tensor:
+    """See nn.functional.kl_div."""
+
+def _margin_ranking_loss(input1: Any, input2: Any, target: Any, reduction: Any, margin: Any) -> Tensor:
+    """See nn.functional.margin_ranking_loss."""
+
 def _measure_peak(seconds: builtins.float) -> tuple[builtins.float, builtins.float]: ...
 def _memory_stats() -> dict[Any, Any]: ...
 def _normal(mean: Tensor | _Number, std: Tensor | _Number, generator: Generator | None = None) -> Tensor: ...
+def _poisson_nll_loss(input: Tensor, target: Any, third: Any, reduction: Any, eps: Any, full: Any) -> Tensor:
+    """See nn.functional.poisson_nll_loss."""
+
 def _randperm(n: builtins.int, dtype: _dtype, device: _device | str, generator: Generator | None = None) -> Tensor: ...
 def _record_function(function: Any, ctx: Any, args: tuple[Any, ...], result: Any) -> Any: ...
 def _release_cached_memory() -> None: ...
@@ -1207,8 +1231,30 @@ def _replay(steps: Any, args: Any, kwargs: Any, copied: Any, /) -> Tensor:
     """The results of the first step that was recorded for such arguments, or NotImplemented."""
 
 def _reset_peak_memory() -> None: ...
+def _rms_norm(input: Tensor, normalized_shape: Any, weight: Any, eps: Any) -> Tensor:
+    """See nn.functional.rms_norm."""
+
+def _rnn(
+    cell: str,
+    input: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None,
+    bias_hh: Tensor | None,
+    peephole: Tensor | None,
+    h: Tensor | None,
+    c: Tensor | None,
+    lengths: Tensor | None,
+    reverse: builtins.bool,
+    options: builtins.int,
+    leak: builtins.float,
+) -> tuple[Tensor, Tensor, Tensor]: ...
 def _set_grad_enabled(mode: builtins.bool) -> None: ...
+def _smooth_l1_loss(input: Tensor, target: Any, reduction: Any, beta: Any) -> Tensor:
+    """See nn.functional.smooth_l1_loss."""
+
 def _supported_targets() -> list[str]: ...
+def _take_over(tensor: Tensor, from_: Tensor) -> None: ...
 def _target() -> str: ...
 def _view_bytes(buffer: Any, dtype: _dtype) -> Tensor: ...
 def _wrap_as(arg0: type[Any], arg1: Tensor) -> Any: ...
@@ -1323,6 +1369,17 @@ def cosh(input: Tensor, /) -> Tensor:
 
 def count_nonzero(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None) -> Tensor:
     """How many elements are not zero."""
+
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Any = None,
+    *,
+    ignore_index: Any = -100,
+    reduction: Any = "mean",
+    label_smoothing: builtins.float = 0.0,
+) -> Tensor:
+    """Cross-entropy of logits (N, C, …) with class indices (N, …) or with probabilities of the input's shape."""
 
 def cumprod(input: Tensor, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
     """Running products along dim."""
@@ -1464,13 +1521,23 @@ def isinf(input: Tensor, /) -> Tensor:
 def isnan(input: Tensor, /) -> Tensor:
     """isnan, element by element."""
 
+def l1_loss(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
+    """|input − target|."""
+
+def layer_norm(
+    input: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: builtins.float = 1e-05
+) -> Tensor:
+    """Normalises the last dimensions to mean 0 and variance 1, then times weight plus bias."""
+
 def le(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """le, element by element."""
 
 def leaky_relu(input: Tensor, /, negative_slope: builtins.float = 0.01) -> Tensor:
     """leaky_relu, element by element."""
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str | None = None) -> Tensor: ...
+def linear(input: Tensor, weight: Any, bias: Any = None, *, activation: Any = None) -> Tensor:
+    """activation(input @ weightᵀ + bias) in one kernel; activation: the name of an element-wise function."""
+
 def log(input: Tensor, /) -> Tensor:
     """log, element by element."""
 
@@ -1550,6 +1617,9 @@ def mish(input: Tensor, /) -> Tensor:
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor: ...
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor: ...
+def mse_loss(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
+    """(input − target)²."""
+
 def mul(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """mul, element by element."""
 
@@ -1572,6 +1642,11 @@ def ne(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
 
 def neg(input: Tensor, /) -> Tensor:
     """neg, element by element."""
+
+def nll_loss(
+    input: Tensor, target: Any, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = "mean"
+) -> Tensor:
+    """The negative of the log-probabilities (N, C, …) that class indices (N, …) pick."""
 
 def nonzero(input: Tensor, *, as_tuple: builtins.bool = False) -> Any: ...
 def norm(
@@ -1668,6 +1743,9 @@ def sin(input: Tensor, /) -> Tensor:
 def sinh(input: Tensor, /) -> Tensor:
     """sinh, element by element."""
 
+def soft_margin_loss(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
+    """log(1 + exp(−target · input)), target 1 or −1."""
+
 def softmax(input: Tensor, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
     """exp(input) over its sum along dim."""
 
@@ -1688,6 +1766,9 @@ def sqrt(input: Tensor, /) -> Tensor:
 
 def square(input: Tensor, /) -> Tensor:
     """square, element by element."""
+
+def squared_error(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
+    """½ (input − target)²."""
 
 def squeeze(input: Tensor, dim: builtins.int | None = None) -> Tensor: ...
 def stack(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...

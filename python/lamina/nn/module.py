@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lamina import _C, _capture
 from lamina._C import Tensor
-from lamina.autograd.grad_mode import no_grad
 from lamina.nn.parameter import Buffer, Parameter
 
 TYPE_CHECKING = False
@@ -268,19 +267,12 @@ class Module:
         fn(self)
         return self
 
-    @no_grad()
     def _convert(self, convert: Callable[[Tensor], Tensor]) -> Self:
-        """Every parameter, its gradient and every buffer becomes convert(it); what was shared stays shared."""
-        done: dict[int, Any] = {}
+        """Every parameter, its gradient and every buffer becomes convert(it); the objects stay the same."""
         for module in self.modules():
-            members = module.__dict__
             for name in (*module._parameters, *module._buffers):
-                old = members[name]
-                if old is None:
-                    continue
-                if id(old) not in done:
-                    done[id(old)] = _converted(old, convert)
-                members[name] = done[id(old)]
+                if (tensor := module.__dict__[name]) is not None:
+                    _convert(tensor, convert)
         return self
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, **ignored: bool) -> Self:
@@ -418,13 +410,11 @@ class Module:
         return [name for name in super().__dir__() if not name.isdigit()]
 
 
-def _converted(old: Tensor, convert: Callable[[Tensor], Tensor]) -> Tensor:
-    new = convert(old.detach())
-    if new.dtype is old.dtype and new.device == old.device:
-        return old
-    if isinstance(old, Parameter):
-        parameter = type(old)(new, old.requires_grad)
-        if old.grad is not None:
-            parameter.grad = convert(old.grad)
-        return parameter
-    return _C._wrap_as(type(old), new) if type(old) is not Tensor else new
+def _convert(tensor: Tensor, convert: Callable[[Tensor], Tensor]) -> None:
+    new = convert(tensor.detach())
+    if new.dtype is tensor.dtype and new.device == tensor.device:
+        return
+    grad = tensor.grad
+    _C._take_over(tensor, new)
+    if grad is not None:
+        tensor.grad = convert(grad)

@@ -1,11 +1,11 @@
-"""Products of inputs with weights, and what is made of pairs of vectors."""
+"""Products of inputs with weights, and rows picked out of them."""
 
 from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
 
-__all__ = ["bilinear", "cosine_similarity", "embedding", "linear", "normalize", "one_hot", "pairwise_distance"]
+__all__ = ["bilinear", "embedding", "linear", "one_hot"]
 
 linear = _C.linear
 one_hot = _C.one_hot
@@ -59,20 +59,3 @@ def _shorten_rows(input: Tensor, weight: Tensor, max_norm: float, norm_type: flo
         weight.index_copy_(0, index, rows * scale)  # a row that comes twice is written twice alike
     finally:
         _C._set_grad_enabled(recording)
-
-
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """x / max(‖x‖ₚ, eps) along dim."""
-    return input / _C.clamp(_C.norm(input, p, dim, True), min=eps)
-
-
-def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x₁ · x₂ / (‖x₁‖ ‖x₂‖) along dim, no norm taken as less than eps."""
-    length1 = _C.clamp(_C.norm(x1, 2, dim, True), min=eps)
-    length2 = _C.clamp(_C.norm(x2, 2, dim, True), min=eps)
-    return ((x1 / length1) * (x2 / length2)).sum(dim)
-
-
-def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
-    """‖x₁ − x₂ + eps‖ₚ over the last dimension; eps keeps the gradient finite where both are equal."""
-    return _C.norm(x1 - x2 + eps, p, -1, keepdim)

@@ -6,7 +6,7 @@ import math
 
 from lamina import _C
 from lamina._C import Tensor
-from lamina.nn.functional.linear import pairwise_distance
+from lamina.nn.functional.norm import pairwise_distance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
