@@ -73,7 +73,7 @@ class Mean(Metric):
 
 def predicted_classes(output: Tensor, target: Tensor) -> Tensor:
     """The most likely classes, in the shape of the target."""
-    if output.ndim == target.ndim + 1 and output.shape[2:] == target.shape[1:] and output.shape[1] > 1:
+    if output.ndim > 1 and output.shape[1] > 1 and (output.shape[0], *output.shape[2:]) == tuple(target.shape):
         return output.argmax(1)
     if output.numel() == target.numel():
         output = output.reshape(target.shape)

@@ -135,6 +135,8 @@ def mnist(folder: Location, train: bool = True) -> TensorDataset:
     labels = read_idx(_find(folder, f"{part}-labels-idx1-ubyte", f"{part}-labels.idx1-ubyte"))
     if images.ndim != 3 or labels.ndim != 1 or images.shape[0] != labels.shape[0]:
         raise ValueError(f"{folder}: images {images.shape} and labels {labels.shape} do not belong together")
+    if not len(labels):
+        raise ValueError(f"{folder}: the {part} set is empty")
     _check_labels(folder, labels, 10)
     return TensorDataset(images, labels.long())
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from math import isfinite
+from math import ceil, floor, isfinite, log10
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,10 @@ def plot_norms(recorder: NormRecorder, path: str | os.PathLike[str], title: str 
                 if points:
                     axis.plot(*zip(*points, strict=True), color=shade, label=name, lw=1.4)
             axis.set_yscale("log")
+            axis.yaxis.set_minor_formatter("")
+            low, high = axis.get_ylim()
+            if high / low < 20:  # at least a power of ten on the axis
+                axis.set_ylim(10 ** floor(log10(low)), 10 ** ceil(log10(high)))
             axis.set_xlabel("step")
             axis.set_title(f"‖{what}‖ by layer")
         shown = right.get_legend_handles_labels()
@@ -153,4 +157,4 @@ def plot_norms(recorder: NormRecorder, path: str | os.PathLike[str], title: str 
 
 def _shades(count: int) -> Sequence[Any]:
     colours = import_module("matplotlib").colormaps["viridis_r"]
-    return [colours(0.08 + 0.87 * i / max(count - 1, 1)) for i in range(count)]
+    return [colours(0.2 + 0.75 * i / max(count - 1, 1)) for i in range(count)]
