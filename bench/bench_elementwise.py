@@ -1,8 +1,7 @@
-"""Element-wise operations on 2 M elements (memory-bound: 8 MB an operand), casts, the overhead of the smallest ones."""
+"""Element-wise operations on 2 M elements (memory-bound: 8 MB an operand), forward and with their gradients; casts."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,7 +14,6 @@ from bench.harness import Case
 N = 2_000_000
 SIDE = 1400  # of a square matrix of about as many
 FLOAT_BYTES = 4
-CHAIN = 200  # nodes of the graph whose backward is timed
 
 # name, PyTorch's function, inputs from here to there, headline?
 UNARY: list[tuple[str, Callable[[torch.Tensor], torch.Tensor], float, float, bool]] = [
@@ -26,6 +24,8 @@ UNARY: list[tuple[str, Callable[[torch.Tensor], torch.Tensor], float, float, boo
     ("tanh", torch.tanh, -4, 4, True),
     ("sigmoid", torch.sigmoid, -6, 6, True),
     ("erf", torch.erf, -3, 3, False),
+    ("neg", torch.neg, -3, 3, False),
+    ("square", torch.square, -3, 3, False),
     ("relu", torch.relu, -3, 3, True),
     ("leaky_relu", F.leaky_relu, -3, 3, False),
     ("elu", F.elu, -3, 3, False),
@@ -33,6 +33,17 @@ UNARY: list[tuple[str, Callable[[torch.Tensor], torch.Tensor], float, float, boo
     ("silu", F.silu, -5, 5, True),
     ("mish", F.mish, -5, 5, False),
     ("softplus", F.softplus, -5, 5, False),
+]
+# With gradients: name, the call for (module of functions, a, b, row), headline?
+TRAINED: list[tuple[str, Callable[..., object], bool]] = [
+    ("a + b", lambda m, a, b, row: a + b, False),
+    ("a * b", lambda m, a, b, row: a * b, True),
+    ("a / b", lambda m, a, b, row: a / b, False),
+    ("a + row", lambda m, a, b, row: a + row, True),
+    ("a ** 3", lambda m, a, b, row: a**3, False),
+    ("pow(a, b)", lambda m, a, b, row: m.pow(a, b), False),
+    ("where(a > b, a, b)", lambda m, a, b, row: m.where(a > b, a, b), False),
+    ("clamp(a, 0.7, 1.5)", lambda m, a, b, row: m.clamp(a, 0.7, 1.5), False),
 ]
 BINARY = [("add", np.add), ("mul", np.multiply), ("div", np.divide), ("maximum", np.maximum)]
 CASTS = [
@@ -111,6 +122,14 @@ def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
             bytes=2 * FLOAT_BYTES * N,
             target=1.0,
         )
+    yield Case(
+        "a > b",
+        lambda: x > y,
+        {"torch": lambda: x_t > y_t, "numpy": lambda: a > b},
+        lambda: close(x > y, x_t > y_t),
+        bytes=9 * N,
+        target=1.0,
+    )
     square, square_t = (t.reshape(-1)[: SIDE * SIDE].reshape(SIDE, SIDE) for t in (x, x_t))
     yield Case(
         "add, one operand transposed",
@@ -120,6 +139,32 @@ def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
         bytes=3 * FLOAT_BYTES * SIDE**2,
         target=1.0,
     )
+
+
+def trained_cases(rng: np.random.Generator) -> Iterator[Case]:
+    values = [rng.uniform(0.5, 2, shape).astype(np.float32) for shape in ((N // 1000, 1000),) * 2 + ((1000,),)]
+    leaves, leaves_t = ([m.tensor(v, requires_grad=True) for v in values] for m in (lamina, torch))
+    seed, seed_t = lamina.ones(N // 1000, 1000), torch.ones(N // 1000, 1000)
+    for name, call, headline in TRAINED:
+
+        def train(call=call) -> None:
+            for leaf in leaves:
+                leaf.grad = None
+            call(lamina, *leaves).backward(seed)
+
+        def train_t(call=call) -> None:
+            for leaf in leaves_t:
+                leaf.grad = None
+            call(torch, *leaves_t).backward(seed_t)
+
+        def check(train=train, train_t=train_t) -> None:
+            train(), train_t()
+            for ours, theirs in zip(leaves, leaves_t, strict=True):
+                assert (ours.grad is None) == (theirs.grad is None)
+                if ours.grad is not None:
+                    close(ours.grad, theirs.grad, rtol=1e-4)
+
+        yield Case(f"{name}, forward + backward", train, {"torch": train_t}, check, target=1.0, headline=headline)
 
 
 def cast_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -138,49 +183,9 @@ def cast_cases(rng: np.random.Generator) -> Iterator[Case]:
         )
 
 
-def backward_seconds_per_node(leaf: lamina.Tensor | torch.Tensor) -> float:
-    y = leaf
-    for _ in range(CHAIN):
-        y = y + leaf
-    seed = y.detach()
-    leaf.grad = None
-    start = time.perf_counter()
-    y.backward(seed)
-    return (time.perf_counter() - start) / CHAIN
-
-
-def overhead_cases() -> Iterator[Case]:
-    values = np.arange(16, dtype=np.float32).reshape(4, 4)
-    x, x_t = lamina.tensor(values), torch.from_numpy(values)
-    yield Case(
-        "x + y on 4 × 4",
-        lambda: x + x,
-        {"torch": lambda: x_t + x_t, "numpy": lambda: values + values},
-        lambda: close(x + x, x_t + x_t),
-        headline=True,
-    )
-    leaf, leaf_t = lamina.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
-    yield Case(
-        "x + y on 4 × 4, recorded",
-        lambda: leaf + leaf,
-        {"torch": lambda: leaf_t + leaf_t},
-        lambda: close(leaf + leaf, leaf_t + leaf_t),
-        headline=True,
-    )
-    yield Case(
-        "backward of + on 4 × 4, one node",
-        lambda: backward_seconds_per_node(leaf),
-        {"torch": lambda: backward_seconds_per_node(leaf_t)},
-        lambda: (backward_seconds_per_node(leaf), backward_seconds_per_node(leaf_t), close(leaf.grad, leaf_t.grad)),
-        self_timed=True,
-        headline=True,
-        rounds=101,
-    )
-
-
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
-    yield from overhead_cases()
     yield from unary_cases(rng)
     yield from binary_cases(rng)
+    yield from trained_cases(rng)
     yield from cast_cases(rng)

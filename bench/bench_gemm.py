@@ -97,6 +97,36 @@ def batched(batch: int, m: int, n: int, k: int) -> Case:
     )
 
 
+# The products of small networks' training steps: forward NT, the input's gradient NN, the weight's TN.
+LAYERS = [
+    (64, 256, 784, "NT"),
+    (64, 784, 256, "NN"),
+    (256, 784, 64, "TN"),
+    (64, 10, 256, "NT"),
+    (64, 256, 10, "NN"),
+    (10, 256, 64, "TN"),
+    (32, 64, 32, "NT"),
+    (32, 32, 64, "NN"),
+    (64, 32, 32, "TN"),
+    (32, 64, 64, "NT"),
+    (32, 64, 64, "NN"),
+    (64, 64, 32, "TN"),
+]
+
+
+def outer(m: int, n: int) -> Case:
+    (a, a_t), (b, b_t) = both(1, m, False), both(1, n, False)
+    x, y, x_t, y_t = a[0], b[0], a_t[0], b_t[0]
+
+    def ours() -> lamina.Tensor:
+        return lamina.outer(x, y)
+
+    def theirs() -> torch.Tensor:
+        return torch.outer(x_t, y_t)
+
+    return Case(f"outer, {m} × {n}", ours, {"torch": theirs}, agree(ours, theirs), bytes=4.0 * m * n, target=1.0)
+
+
 def cases() -> Iterator[Case]:
     for size in (256, 512, 1024, 2048):
         for layout in ("NN", "NT", "TN", "TT"):
@@ -106,19 +136,23 @@ def cases() -> Iterator[Case]:
             yield product(size, size, size, layout, 2.5, headline=layout == "NN")
     yield product(32, 1024, 256, "NT", 2.0, headline=True)
     yield product(32, 1024, 256, "NT", 4.0, cached=True, headline=True)
-    yield product(64, 10, 256, "NT", 1.6, headline=True)
+    for m, n, k, layout in LAYERS:
+        yield product(m, n, k, layout, 1.6 if n == 10 else 1.0, headline=(m, k) in ((64, 784), (64, 10)) or n == 10)
     yield product(2048, 96, 256, "NT", 1.0)
     yield product(2048, 96, 256, "NN", 1.0, headline=True)
     for m, n, k, layout in [
         (1, 1024, 1024, "NT"),
         (1, 1024, 1024, "NN"),
         (1024, 1, 1024, "NN"),
+        (1, 4096, 4096, "NN"),
+        (1, 4096, 4096, "NT"),
         (1, 1, 100_000, "NN"),
         (4, 1024, 256, "NT"),
         (10, 64, 50_000, "TN"),
     ]:
         yield product(m, n, k, layout, 1.0)
     yield product(512, 512, 512, "NN", 1.0, dtype="float64")
+    yield outer(4096, 4096)
     yield batched(64, 64, 64, 64)
     yield batched(1000, 8, 8, 8)
     yield layer(64, 784, 256)

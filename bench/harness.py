@@ -12,6 +12,7 @@ file) is twenty lines here, so the harness stands on its own.
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -37,6 +39,7 @@ class Case:
     flops: float = 0.0  # operations of one call, for the fraction of the machine's measured peak
     bytes: float = 0.0  # read and written by one call, likewise
     target: float = 0.0  # the ratio to reach against the best peer
+    seconds_target: float = 0.0  # or the time of one call, where that is the aim
     self_timed: bool = False  # the callables return the number to compare themselves: seconds, or what `unit` says
     unit: str = "s"
     headline: bool = False  # shown in the README's chart and table
@@ -63,6 +66,17 @@ class Result:
     target: float
     headline: bool
     fraction_of_peak: dict[str, float] = field(default_factory=dict)
+    seconds_target: float = 0.0
+
+    def ratio_at_peak(self) -> float | None:
+        """The ratio if ours ran at all of the machine's measured arithmetic peak: no kernel can give more."""
+        best, part = self.best_peer(), self.fraction_of_peak.get("flops")
+        return best.ratio / part if best and part else None
+
+    def misses(self) -> bool:
+        best = self.best_peer()
+        too_slow = best is not None and best.ratio < self.target
+        return too_slow or bool(self.seconds_target) and self.ours > self.seconds_target
 
     def best_peer(self) -> Versus | None:
         return min(self.versus, key=lambda v: v.ratio, default=None)
@@ -90,6 +104,14 @@ class Effort:
 
 FULL = Effort(rounds=21, loop_seconds=0.02)
 QUICK = Effort(rounds=5, loop_seconds=0.003)
+
+
+def optional(package: str) -> ModuleType | None:
+    """A peer that need not be installed."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        return None
 
 
 def set_threads(threads: int) -> None:
@@ -169,7 +191,9 @@ def measure(case: Case, effort: Effort) -> Result:
         Versus(name, statistics.median(peer_samples[name]), statistics.median(ratios[name]), _quartiles(ratios[name]))
         for name in peers
     ]
-    return Result(case.name, value, case.unit, versus, case.target, case.headline, fraction)
+    return Result(
+        case.name, value, case.unit, versus, case.target, case.headline, fraction, seconds_target=case.seconds_target
+    )
 
 
 def run(cases: Iterable[Case], threads: int, effort: Effort) -> Iterator[Result]:
@@ -256,7 +280,11 @@ def table_row(result: Result) -> str:
         columns.append(f"{v.peer} {readable(v.value, result.unit)}, ratio {v.ratio:.2f} [{low:.2f} {high:.2f}]")
     for what, part in result.fraction_of_peak.items():
         columns.append(f"{part:.0%} of peak {what}")
-    best = result.best_peer()
-    if result.target and best:
-        columns.append(f"target {result.target:g}" + ("" if best.ratio >= result.target else "  MISSED"))
-    return "  ".join(columns)
+    if result.target:
+        columns.append(f"target {result.target:g}")
+        limit = result.ratio_at_peak()
+        if limit and limit < result.target:
+            columns.append(f"at peak {limit:.2f}")
+    if result.seconds_target:
+        columns.append(f"target {readable(result.seconds_target, 's')}")
+    return "  ".join([*columns, *(["MISSED"] if result.misses() else [])])

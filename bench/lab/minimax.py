@@ -139,7 +139,9 @@ POLYNOMIALS = {
     "tan": lambda: fit(odd_remainder(mp.tan), third_power_over(mp.tan), range(0, 14, 2), 0, 0.79),
     "asin": lambda: fit(odd_remainder(mp.asin), third_power_over(mp.asin), range(0, 10, 2), 0, 0.5),
     "atan": lambda: fit(odd_remainder(mp.atan), third_power_over(mp.atan), range(0, 18, 2), 0, 1),
-    "normal": lambda: fit_at_once(lambda t: (6 / (1 - t)) * mills(3 * (1 + t) / (1 - t)), 10, -1, mpf("11.5") / mpf("17.5")),
+    "normal": lambda: fit_at_once(
+        lambda t: (6 / (1 - t)) * mills(3 * (1 + t) / (1 - t)), 10, -1, mpf("11.5") / mpf("17.5")
+    ),
     "sinh": lambda: fit(odd_remainder(mp.sinh), third_power_over(mp.sinh), range(0, 8, 2), 0, 1),
 }
 

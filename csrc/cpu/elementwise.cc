@@ -47,16 +47,24 @@ void run_flat(const Task& t, char (*stage)[kStageBytes], std::int64_t begin, std
 void run_rows(const Task& t, char (*stage)[kStageBytes], std::int64_t begin, std::int64_t end) {
   const Loop& loop = *t.loop;
   const int last = loop.ndim - 1;
+  bool staged[kLoopOperands], direct = true;
+  for (int k = 0; k < loop.operand_count; ++k) {
+    const Operand& o = loop.operands[k];
+    staged[k] = !o.data || o.dtype != t.type[k] || o.strides[last] != 1;
+    direct &= !staged[k];
+  }
+  const std::int64_t block = direct ? end - begin : kBlock;
   for_each_run(loop, begin, end, [&](const Cursor& c, std::int64_t, std::int64_t length) {
-    for (std::int64_t at = 0; at < length; at += kBlock) {
-      const std::int64_t n = length - at < kBlock ? length - at : kBlock;
+    for (std::int64_t at = 0; at < length; at += block) {
+      const std::int64_t n = length - at < block ? length - at : block;
       void* p[kLoopOperands];
       for (int k = 0; k < loop.operand_count; ++k) {
         const Operand& o = loop.operands[k];
-        const bool staged = !o.data || o.dtype != t.type[k] || o.strides[last] != 1;
         const std::int64_t from = c.offset[k] + at * o.strides[last];
-        p[k] = staged ? stage[k] : address(o, from);
-        if (k > 0 && staged && o.data) moves(o.dtype, t.type[k])(stage[k], 1, address(o, from), o.strides[last], n);
+        const bool spread = o.strides[last] == 0 && at > 0;  // one element stands for the row, and was staged already
+        p[k] = staged[k] ? stage[k] : address(o, from);
+        if (k > 0 && staged[k] && o.data && !spread)
+          moves(o.dtype, t.type[k])(stage[k], 1, address(o, from), o.strides[last], n);
       }
       t.inner(p, n, t.params);
       const Operand& out = loop.operands[0];

@@ -112,7 +112,7 @@ bool by_rows(const Product<T>& p) {
 template <class T>
 std::int64_t piece_cols(const Product<T>& p, int team) {
   const std::int64_t fair = ceil_div(p.n, by_dots(p) ? 4 * team : 2 * team);
-  return least(kPieceCols / kDotRows, most(ceil_div(fair, 64) * 64, 64));
+  return least(by_dots(p) ? kPieceCols / kDotRows : kPieceCols, most(ceil_div(fair, 64) * 64, 64));
 }
 
 template <class T>

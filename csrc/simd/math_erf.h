@@ -49,9 +49,9 @@ LAMINA_INLINE Normal<Vec<float>> normal(Vec<float> x) {
   const Vec<float> a = min(14.5f, abs(x)), d = a + 3.0f, q = 1.0f / d;  // beyond, the tail is 0
   const Vec<float> lost = fnma(q, a - (d - 3.0f), fnma(q, d, 1.0f)) * q;
   const Vec<float> t = fnma(lost, 6.0f, fnma(q, 6.0f, 1.0f));
-  const Vec<float> g = polynomial(t, 0x1.754a76p-1f, -0x1.04c72ap-1f, 0x1.d71386p-3f, -0x1.832d0ap-5f, -0x1.56d5fcp-7f,
-                                  0x1.c8bd84p-8f, 0x1.0ca42cp-10f, -0x1.0eabfp-10f, -0x1.00a612p-12f, 0x1.1345cap-13f,
-                                  0x1.c8d89cp-15f);
+  const Vec<float> g =
+      polynomial(t, 0x1.754a76p-1f, -0x1.04c72ap-1f, 0x1.d71386p-3f, -0x1.832d0ap-5f, -0x1.56d5fcp-7f, 0x1.c8bd84p-8f,
+                 0x1.0ca42cp-10f, -0x1.0eabfp-10f, -0x1.00a612p-12f, 0x1.1345cap-13f, 0x1.c8d89cp-15f);
   const Vec<float> square = a * a, gained = fnma_once(a, a, square);
   const Vec<float> n = fma(square, -0.5f * kLog2E, kRounder) - kRounder;
   const Vec<float> r = fma(gained, 0.5f, fnma(n, kLog2Low, fnma(n, kLog2High, square * -0.5f)));
