@@ -278,6 +278,28 @@ def test_sequential():
         net[7]
 
 
+@pytest.mark.parametrize(
+    "activation", [nn.ReLU(), nn.ReLU(inplace=True), nn.Tanh(), nn.Sigmoid(), nn.Sigmoid(2.0), nn.GELU()]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("rows", [1, 5, 40])
+def test_activations_inside_a_linears_kernel_give_the_same_bits(activation, dtype, rows):
+    net = nn.Sequential(nn.Linear(9, 33), activation, nn.Linear(33, 7, bias=False), nn.Linear(7, 3), activation)
+    net.to(getattr(lamina, dtype))
+    x = lamina.randn(rows, 9).to(getattr(lamina, dtype))
+    results = []
+    for apart in (False, True):
+        if apart:
+            for module in net:
+                module.register_forward_hook(lambda *_: None)  # now each runs by itself
+        net.zero_grad()
+        y = net(x)
+        y.sum().backward()
+        results.append([y.detach(), *[p.grad for p in net.parameters()]])
+    for a, b in zip(*results, strict=True):
+        assert (a == b).all()
+
+
 def test_module_list_and_dict():
     layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
     layers += [nn.ReLU()]

@@ -128,7 +128,8 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     _refuse_recorded(self, "deepcopy")
     memo[id(self)] = copied = _like(self, self.detach().clone())
     if self.grad is not None:
-        copied.grad = self.grad.detach().clone()  # not by way of memo: the object is made anew each time it is asked for
+        # Not by way of memo, which knows objects by their ids: this one is made anew each time it is asked for.
+        copied.grad = self.grad.detach().clone()
     return copied
 
 

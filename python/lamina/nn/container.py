@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from lamina import _C
+from lamina.nn.activation import ReLU, Sigmoid, Tanh
+from lamina.nn.linear import Linear
 from lamina.nn.module import Module
 from lamina.nn.parameter import Parameter, _as_tensor
 
@@ -13,6 +16,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
+
+# Activations that a Linear before them takes into its kernel. The bits are those of two kernels one after the other: for
+# 16-bit floats, which are rounded in between, that holds for ReLU alone.
+_EPILOGUES: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
+_UNROUNDED = (_C.float32, _C.float64)
 
 
 class _Listed(Module):
@@ -124,9 +133,30 @@ class Sequential(_Listed):
 
     def forward(self, input: Any) -> Any:
         members = self.__dict__
+        waiting: Linear | None = None  # a Linear whose activation may come next
         for name in self._modules:
-            input = members[name](input)
-        return input
+            module = members[name]
+            if waiting is not None:
+                activation = _epilogue(waiting, module)
+                input = _C.linear(input, waiting.weight, waiting.bias, activation=activation)
+                waiting = None
+                if activation:
+                    continue
+            if type(module) is Linear and module._hooks is None:
+                waiting = module
+            else:
+                input = module(input)
+        return input if waiting is None else _C.linear(input, waiting.weight, waiting.bias)
+
+
+def _epilogue(linear: Linear, module: Any) -> str | None:
+    """The name of an activation that can run inside the linear's kernel."""
+    activation = _EPILOGUES.get(type(module))
+    if activation is None or module._hooks is not None:
+        return None
+    if activation != "relu" and (module.alpha != 1 or linear.weight.dtype not in _UNROUNDED):
+        return None
+    return activation
 
 
 class ModuleList(_Listed):

@@ -22,7 +22,7 @@ _REDUCTIONS = ("mean", "sum", "none")
 
 class _Loss(Module):
     _shown: tuple[str, ...] = ()
-    _reductions = _REDUCTIONS
+    _reductions: tuple[str, ...] = _REDUCTIONS
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in self._reductions:
@@ -260,7 +260,7 @@ class KLDivLoss(_Loss):
 
 
 class _MarginLoss(_Loss):
-    _shown = ("margin",)
+    _shown: tuple[str, ...] = ("margin",)
 
     def __init__(self, margin: float, reduction: str) -> None:
         super().__init__(reduction)
