@@ -111,7 +111,7 @@ struct Plan {
   std::int64_t a_size = 0, b_size = 0;  // elements of working memory: for each thread, for all together
 };
 
-constexpr double kFlopsWorthAThread = 1.3e5;
+constexpr double kFlopsWorthAThread = 2e5;
 constexpr std::int64_t kFewCols = 160;        // up to here an A in place is not reread often enough to be worth packing
 constexpr std::int64_t kNearBytes = 1 << 18;  // of A, read again for every panel of B: a part of the second-level cache
 
