@@ -13,12 +13,18 @@ void backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& grads
 std::vector<Tensor> gradients(const std::vector<Tensor>& roots, const std::vector<Tensor>& grads,
                               const std::vector<Tensor>& inputs, bool retain_graph);
 
+// Memory that an optimiser sets aside for a leaf's gradient: where the first one to arrive is written, unless Python
+// still holds that tensor from an earlier step.
+void set_gradient_home(const Tensor& leaf, const Tensor& home);
+Tensor gradient_home(const Tensor& leaf);  // may be undefined
+
 // Called now and then during a long backward; throws to stop it (Ctrl-C). Set once by the binding.
 extern void (*check_interrupt)();
 
 // The little arithmetic that autograd itself needs; defined in ops/elementwise.cpp, for autograd knows no operation.
 Tensor add_gradients(const Tensor& a, const Tensor& b);
 void add_gradient_in_place(const Tensor& sum, const Tensor& grad);
+void set_gradient(const Tensor& to, const Tensor& grad);
 void set_gradient_to_zero(const Tensor& grad);
 Tensor clone_gradient(const Tensor& grad, const Dims& strides);  // strides of a dense layout
 Tensor zero_gradient(const Tensor& like, const Dims& shape, const Dims& strides);

@@ -35,6 +35,11 @@ class Accumulator final : public Node {
       add_gradient_in_place(sum, grad);
       return;
     }
+    if (home.defined() && !home.impl()->wrapper) {
+      set_gradient(home, grad);
+      sum = home;
+      return;
+    }
     // A buffer that nobody else holds becomes the gradient as it is.
     const bool ours = grad.impl()->use_count() == 1 && grad.impl()->storage->use_count() == 1 && grad.contiguous() &&
                       grad.dtype() == leaf_->dtype;
@@ -45,12 +50,21 @@ class Accumulator final : public Node {
     leaf_ = nullptr;
   }
 
+  Tensor home;
+
  private:
   std::mutex mutex_;
   TensorImpl* leaf_;
 };
 
 std::mutex accumulator_creation;
+
+Accumulator& accumulator_of(TensorImpl& leaf) {
+  std::lock_guard lock(accumulator_creation);
+  GradState& state = leaf.grad_state();
+  if (!state.accumulator) state.accumulator = Ref<GraphNode>(new Accumulator(&leaf));
+  return static_cast<Accumulator&>(*state.accumulator);
+}
 
 }  // namespace
 
@@ -81,10 +95,14 @@ Edge gradient_edge(const Tensor& t) {
   refresh_view(t);
   if (impl.grad_fn) return {Ref<Node>(static_cast<Node*>(impl.grad_fn.get())), impl.output_nr};
   if (!impl.leaf_requires_grad) return {};
-  std::lock_guard lock(accumulator_creation);
-  GradState& state = impl.grad_state();
-  if (!state.accumulator) state.accumulator = Ref<GraphNode>(new Accumulator(&impl));
-  return {Ref<Node>(static_cast<Node*>(state.accumulator.get())), 0};
+  return {Ref<Node>(&accumulator_of(impl)), 0};
+}
+
+void set_gradient_home(const Tensor& leaf, const Tensor& home) { accumulator_of(*leaf.impl()).home = home; }
+
+Tensor gradient_home(const Tensor& leaf) {
+  const GradState* state = leaf.impl()->grad_state_or_null();
+  return state && state->accumulator ? static_cast<const Accumulator&>(*state->accumulator).home : Tensor();
 }
 
 void set_requires_grad(const Tensor& t, bool on) {

@@ -24,6 +24,7 @@ void bind_function(py::module_& m);
 void bind_random(py::module_& m);
 void bind_capture(py::module_& m);
 void bind_rnn(py::module_& m);
+void bind_optim(py::module_& m);
 void bind_runtime(py::module_& m);
 
 }  // namespace lamina::bind
@@ -50,5 +51,6 @@ PYBIND11_MODULE(_C, m) {
   bind_random(m);
   bind_capture(m);
   bind_rnn(m);
+  bind_optim(m);
   bind_runtime(m);
 }

@@ -16,6 +16,7 @@ void fill_index(IndexTable&);
 void fill_rnn(RnnTable&);
 void fill_loss(LossTable&);
 void fill_norm(NormTable&);
+void fill_optim(OptimTable&);
 
 // Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
 // instructions that the machine lacks.
@@ -31,6 +32,7 @@ const KernelTable& table() {
     fill_rnn(table.rnn);
     fill_loss(table.loss);
     fill_norm(table.norm);
+    fill_optim(table.optim);
     table.target = LAMINA_STRING(LAMINA_TARGET);
   }
   return table;

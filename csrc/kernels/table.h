@@ -5,6 +5,7 @@
 #include "kernels/index.h"
 #include "kernels/loss.h"
 #include "kernels/norm.h"
+#include "kernels/optim.h"
 #include "kernels/peak.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
@@ -23,6 +24,7 @@ struct KernelTable {
   RnnTable rnn;
   LossTable loss;
   NormTable norm;
+  OptimTable optim;
 };
 
 }  // namespace lamina

@@ -390,6 +390,10 @@ void add_gradient_in_place(const Tensor& sum, const Tensor& grad) {
   write_binary(BinaryOp::add, sum, sum, grad, compute_type(sum.dtype()));
   bump_version(sum);
 }
+void set_gradient(const Tensor& to, const Tensor& grad) {
+  write_copy(to, grad);
+  bump_version(to);
+}
 void set_gradient_to_zero(const Tensor& grad) { write_fill(grad, Scalar(0.0)); }
 Tensor clone_gradient(const Tensor& grad, const Dims& strides) {
   Tensor copy = empty(grad.shape(), grad.dtype(), grad.device());

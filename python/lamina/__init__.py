@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from lamina import data as data
     from lamina import metrics as metrics
     from lamina import nn as nn
+    from lamina import optim as optim
     from lamina import train as train
 
-_ON_DEMAND = ("data", "metrics", "nn", "train")  # loaded when first asked for, so that the import stays light
+_ON_DEMAND = ("data", "metrics", "nn", "optim", "train")  # loaded when first asked for, so that the import stays light
 
 
 def __getattr__(name: str) -> object:
