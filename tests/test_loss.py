@@ -498,3 +498,35 @@ def test_a_target_that_was_changed_is_noticed():
     y[0] = 2
     with pytest.raises(RuntimeError, match="changed in place"):
         loss.backward()
+
+
+# ---- recorded steps ----
+
+
+def test_a_replayed_step_gives_the_same_bits_and_still_checks_its_labels():
+    net = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3))
+
+    def step(x, y):
+        net.zero_grad()
+        loss = F.cross_entropy(net(x), y, label_smoothing=0.1)
+        loss.backward()
+        return loss
+
+    recorded = lamina.capture(step)
+    labels = lamina.tensor(labels_for((16, 3)))
+    recorded(lamina.randn(16, 4), labels)
+    x = lamina.randn(16, 4)
+    assert recorded(x, labels).item() == step(x, labels).item()
+    wrong = labels.clone()
+    wrong[3] = 7
+    with pytest.raises(IndexError, match=r"label 7 at \(3,\)"):
+        recorded(x, wrong)
+    assert recorded(x, labels).item() == step(x, labels).item()
+
+
+def test_a_replayed_step_checks_its_probabilities():
+    recorded = lamina.capture(lambda p, y: F.binary_cross_entropy(p, y))
+    y = lamina.ones(3)
+    recorded(lamina.full((3,), 0.5), y)
+    with pytest.raises(ValueError, match=r"element 1 \(1.5\) is not"):
+        recorded(lamina.tensor([0.5, 1.5, 0.5]), y)
