@@ -22,6 +22,7 @@ TITLES = {
     "gemm": "Matrix products",
     "elementwise": "Element-wise, 2 million elements",
     "reduce": "Reductions and softmax",
+    "loss": "Losses",
     "optim": "Optimisers",
     "random": "Random numbers",
     "overhead": "Calls with nearly nothing to compute",
