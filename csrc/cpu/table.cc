@@ -17,6 +17,7 @@ void fill_rnn(RnnTable&);
 void fill_loss(LossTable&);
 void fill_norm(NormTable&);
 void fill_optim(OptimTable&);
+void fill_sort(SortTable&);
 
 // Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
 // instructions that the machine lacks.
@@ -33,6 +34,7 @@ const KernelTable& table() {
     fill_loss(table.loss);
     fill_norm(table.norm);
     fill_optim(table.optim);
+    fill_sort(table.sort);
     table.target = LAMINA_STRING(LAMINA_TARGET);
   }
   return table;

@@ -1,4 +1,4 @@
-// Reading and writing at positions that other tensors name, finding positions, and sorting.
+// Reading and writing at positions that other tensors name, and finding positions.
 #pragma once
 #include "kernels/loop.h"
 
@@ -43,16 +43,6 @@ struct AlongLoop {
   std::int64_t length;                      // of the index along the dimension
   std::int64_t dense_stride, index_stride;  // along the dimension
   std::int64_t size, indexed_stride;        // of the indexed side
-};
-
-// Ordering along one dimension. The loop runs over the rows: operand 0 is the input, operands 1 and 2 receive values
-// and int64 indices. NaN counts as the largest number; equal elements keep their order.
-struct SortLoop {
-  Loop loop;
-  std::int64_t length, kept;  // of a row; the first `kept` of its sorted elements come out
-  std::int64_t strides[3];    // along the row
-  bool descending;
-  void* scratch;  // sort_scratch_bytes(…)
 };
 
 struct IndexTable {

@@ -10,6 +10,7 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rnn.h"
+#include "kernels/sort.h"
 
 namespace lamina {
 
@@ -25,6 +26,7 @@ struct KernelTable {
   LossTable loss;
   NormTable norm;
   OptimTable optim;
+  SortTable sort;
 };
 
 }  // namespace lamina

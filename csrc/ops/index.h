@@ -1,4 +1,4 @@
-// Reading and writing tensors at positions: subscripts, gathers and scatters, joins and splits, sorting.
+// Reading and writing tensors at positions: subscripts, gathers and scatters, joins and splits.
 #pragma once
 #include <optional>
 #include <vector>
