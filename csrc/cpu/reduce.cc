@@ -18,12 +18,17 @@ struct Types {  // of lane and result
 template <class Op, FoldKind kind, class In>
 constexpr Reduce kFold = reduce<Fold<Op, In, typename Types<kind, In>::Lane, typename Types<kind, In>::Out>>;
 
+template <class Op>
+constexpr bool kReadsHalves = std::is_same_v<Op, folds::sum_op> || std::is_same_v<Op, folds::mean_op>;
+
 template <class Op, FoldKind kind>
 void fill_fold(Reduce* row) {
   row[static_cast<int>(DType::f32)] = kFold<Op, kind, float>;
   row[static_cast<int>(DType::f64)] = kFold<Op, kind, double>;
-  row[static_cast<int>(DType::f16)] = kFold<Op, kind, float16>;
-  row[static_cast<int>(DType::bf16)] = kFold<Op, kind, bfloat16>;
+  if constexpr (kReadsHalves<Op>) {
+    row[static_cast<int>(DType::f16)] = kFold<Op, kind, float16>;
+    row[static_cast<int>(DType::bf16)] = kFold<Op, kind, bfloat16>;
+  }
   if constexpr (kind != FoldKind::floating) {
     row[static_cast<int>(DType::i64)] = kFold<Op, kind, std::int64_t>;
     row[static_cast<int>(DType::i32)] = kFold<Op, kind, std::int32_t>;

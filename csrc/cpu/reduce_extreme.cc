@@ -50,7 +50,7 @@ struct Extreme {
   static Partial merge(Partial a, Partial b) { return outranks(b.value, a.value) ? b : a; }
 
   // First the extreme, then where it is: two fast passes over a block that fits the first cache.
-  static Partial block(const In* x, std::int64_t n, std::int64_t at, const Reduction&) {
+  [[gnu::noinline]] static Partial block(const In* x, std::int64_t n, std::int64_t at, const Reduction&) {
     if constexpr (floating) {
       using V = Vec<T>;
       constexpr int W = V::width;
@@ -105,8 +105,8 @@ struct Extreme {
         }
     }
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t at,
-                   const Reduction&) {
+  [[gnu::noinline]] static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n,
+                                     std::int64_t at, const Reduction&) {
     b.at = at;
     for (std::int64_t c = 0; c < n; ++c) b.value[c] = static_cast<T>(widen(x[c])), b.row[c] = 0;
     std::int64_t r = 1;
@@ -127,8 +127,6 @@ template <class Order>
 void fill(Reduce* row) {
   row[static_cast<int>(DType::f32)] = reduce<Extreme<Order, float>>;
   row[static_cast<int>(DType::f64)] = reduce<Extreme<Order, double>>;
-  row[static_cast<int>(DType::f16)] = reduce<Extreme<Order, float16>>;
-  row[static_cast<int>(DType::bf16)] = reduce<Extreme<Order, bfloat16>>;
   row[static_cast<int>(DType::i64)] = reduce<Extreme<Order, std::int64_t>>;
   row[static_cast<int>(DType::i32)] = reduce<Extreme<Order, std::int32_t>>;
   row[static_cast<int>(DType::u8)] = reduce<Extreme<Order, std::uint8_t>>;

@@ -48,7 +48,7 @@ struct Fold {
   }
   static Wide merge(Wide a, Wide b) { return static_cast<Wide>(Op::join(a, b)); }
 
-  static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction& g) {
+  [[gnu::noinline]] static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction& g) {
     const double p = g.p;
     const V neutral(Op::template neutral<T>());
     if constexpr (floating) {
@@ -70,39 +70,27 @@ struct Fold {
     alignas(64) T lane[kStripColumns];
   };
 
-  // Joins `rows` rows, at most 8, column by column: among themselves as a tree, then to what is there.
-  template <int rows, bool first>
+  // Joins `rows` rows column by column: among themselves as a tree, then to what is there.
+  template <int rows>
   static void add_rows(Band& b, const In* x, std::int64_t stride, std::int64_t n, double p) {
     const auto tree = [&](std::int64_t c, auto load) {
       V v[rows];
       for (int r = 0; r < rows; ++r) v[r] = load(x + r * stride + c);
-      return join_tree(v, join);
+      join(V::load(b.lane + c), join_tree(v, join)).store(b.lane + c);
     };
-    const auto whole = [p](const In* from) { return get(from, p); };
     std::int64_t c = 0;
-    for (; c + W <= n; c += W) {
-      const V v = tree(c, whole);
-      (first ? v : join(V::load(b.lane + c), v)).store(b.lane + c);
-    }
+    for (; c + W <= n; c += W) tree(c, [p](const In* from) { return get(from, p); });
     if constexpr (floating) {
-      if (const int rest = static_cast<int>(n - c)) {
-        const V v = tree(c, [p, rest](const In* from) { return Op::map(V::load(from, rest), p); });
-        (first ? v : join(V::load(b.lane + c), v)).store(b.lane + c);
-      }
+      if (const int rest = static_cast<int>(n - c))
+        tree(c, [p, rest](const In* from) { return Op::map(V::load(from, rest), p); });
     }
   }
-  template <bool first>
-  static std::int64_t add_up_to_8(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n,
-                                  double p) {
-    if (rows >= 8) return add_rows<8, first>(b, x, stride, n, p), 8;
-    if (rows >= 4) return add_rows<4, first>(b, x, stride, n, p), 4;
-    if (rows >= 2) return add_rows<2, first>(b, x, stride, n, p), 2;
-    return add_rows<1, first>(b, x, stride, n, p), 1;
-  }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
-                   const Reduction& g) {
-    std::int64_t r = add_up_to_8<true>(b, x, rows, stride, n, g.p);
-    while (r < rows) r += add_up_to_8<false>(b, x + r * stride, rows - r, stride, n, g.p);
+  [[gnu::noinline]] static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n,
+                                     std::int64_t, const Reduction& g) {
+    for (std::int64_t c = 0; c < smaller(n + W, kStripColumns); ++c) b.lane[c] = Op::template neutral<T>();
+    std::int64_t r = 0;
+    for (; r + 8 <= rows; r += 8) add_rows<8>(b, x + r * stride, stride, n, g.p);
+    for (; r < rows; ++r) add_rows<1>(b, x + r * stride, stride, n, g.p);
   }
   static LAMINA_INLINE Partial partial(const Band& b, std::int64_t c) { return static_cast<Wide>(b.lane[c]); }
 

@@ -36,7 +36,7 @@ struct LogSumExp {
 
   static Partial merge(Partial a, Partial b) { return join_exp_sums(a, b); }
 
-  static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction&) {
+  [[gnu::noinline]] static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction&) {
     const V lowest(static_cast<T>(-HUGE_VAL));
     const T largest = hmax(join_block<T>(
         x, n, lowest, [](V v) { return v; }, [](V a, V b) { return maximum(a, b); }));
@@ -70,11 +70,11 @@ struct LogSumExp {
     for (; c + W <= n; c += W) group(c, [](const In* p) { return V::load(p); });
     if (const int rest = static_cast<int>(n - c)) group(c, [rest](const In* p) { return V::load(p, rest); });
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
-                   const Reduction&) {
+  [[gnu::noinline]] static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n,
+                                     std::int64_t, const Reduction&) {
     band(b, x, rows, stride, n);
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n) {
+  [[gnu::noinline]] static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n) {
     std::int64_t r = rows >= 8 ? 8 : 1;
     rows >= 8 ? add_rows<8, true>(b, x, stride, n) : add_rows<1, true>(b, x, stride, n);
     for (; r + 8 <= rows; r += 8) add_rows<8, false>(b, x + r * stride, stride, n);

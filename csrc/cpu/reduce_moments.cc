@@ -20,7 +20,7 @@ LAMINA_INLINE Moments centered(double count, double center, double sum, double s
   return {count, center + sum / count, squares - sum * sum / count};
 }
 
-template <class In_, bool root>
+template <class In_>
 struct Variance {
   using In = In_;
   using T = FloatLane<In>;
@@ -31,7 +31,7 @@ struct Variance {
 
   static Partial merge(Partial a, Partial b) { return join_moments(a, b); }
 
-  static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction&) {
+  [[gnu::noinline]] static Partial block(const In* x, std::int64_t n, std::int64_t, const Reduction&) {
     const T center = sum(join_block<T>(
                          x, n, V(0), [](V v) { return v; }, plus<V>)) /
                      static_cast<T>(n);
@@ -86,8 +86,8 @@ struct Variance {
         b.squares[c] += m.squares + delta * delta * before * share;
       }
   }
-  static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
-                   const Reduction&) {
+  [[gnu::noinline]] static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n,
+                                     std::int64_t, const Reduction&) {
     b.count = 0;
     std::int64_t r = 0;
     for (; r + kGroup <= rows; r += kGroup) add_rows<kGroup>(b, x + r * stride, stride, n);
@@ -99,24 +99,16 @@ struct Variance {
   static LAMINA_INLINE void store(const Reduction& g, std::int64_t at, Partial p) {
     const double freedom = static_cast<double>(g.count) - g.p;
     const double variance = p.squares / (freedom > 0 ? freedom : 0);
-    static_cast<In*>(g.out)[at] = convert<In>(root ? sqrt(variance) : variance);
+    static_cast<In*>(g.out)[at] = convert<In>(g.root ? sqrt(variance) : variance);
     if (g.second) static_cast<In*>(g.second)[at] = convert<In>(p.mean);
   }
 };
 
-template <bool root>
-void fill(Reduce* row) {
-  row[static_cast<int>(DType::f32)] = reduce<Variance<float, root>>;
-  row[static_cast<int>(DType::f64)] = reduce<Variance<double, root>>;
-  row[static_cast<int>(DType::f16)] = reduce<Variance<float16, root>>;
-  row[static_cast<int>(DType::bf16)] = reduce<Variance<bfloat16, root>>;
-}
-
 }  // namespace
 
 void fill_reduce_moments(ReduceTable& t) {
-  fill<false>(t.var);
-  fill<true>(t.std);
+  t.var[static_cast<int>(DType::f32)] = reduce<Variance<float>>;
+  t.var[static_cast<int>(DType::f64)] = reduce<Variance<double>>;
 }
 
 }  // namespace LAMINA_TARGET

@@ -72,7 +72,7 @@ struct Backward {
       return static_cast<const In*>(g.other) + (y - static_cast<const In*>(g.in));
     }
     static Partial merge(Partial a, Partial b) { return a + b; }
-    static Partial block(const In* y, std::int64_t n, std::int64_t, const Reduction& g) {
+    [[gnu::noinline]] static Partial block(const In* y, std::int64_t n, std::int64_t, const Reduction& g) {
       const In* dy = beside(y, g);
       V a[kInFlight / 2];
       for (V& v : a) v = V(0);
@@ -97,8 +97,8 @@ struct Backward {
       for (; c + W <= n; c += W) group(c, [](const In* p) { return V::load(p); });
       if (const int rest = static_cast<int>(n - c)) group(c, [rest](const In* p) { return V::load(p, rest); });
     }
-    static void band(Band& b, const In* y, std::int64_t rows, std::int64_t stride, std::int64_t n, std::int64_t,
-                     const Reduction& g) {
+    [[gnu::noinline]] static void band(Band& b, const In* y, std::int64_t rows, std::int64_t stride, std::int64_t n,
+                                       std::int64_t, const Reduction& g) {
       const In* dy = beside(y, g);
       for (T& s : b.sum) s = 0;
       std::int64_t r = 0;
@@ -283,8 +283,6 @@ void fill(ReduceTable& t, DType type) {
 void fill_reduce_softmax(ReduceTable& t) {
   fill<float>(t, DType::f32);
   fill<double>(t, DType::f64);
-  fill<float16>(t, DType::f16);
-  fill<bfloat16>(t, DType::bf16);
 }
 
 }  // namespace LAMINA_TARGET

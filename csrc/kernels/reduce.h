@@ -25,7 +25,6 @@ enum class FoldKind : std::uint8_t {
   X(any, predicate)            \
   X(all, predicate)            \
   X(count_nonzero, counting)   \
-  X(norm_0, floating)          \
   X(norm_1, floating)          \
   X(norm_2, floating)          \
   X(norm_inf, floating)        \
@@ -61,6 +60,7 @@ struct Reduction {
   std::int64_t pieces, group, cuts, chunk;
   std::int64_t count;  // elements that go into one output
   double p;            // the operation's parameter
+  bool root;           // of a variance: its root
 };
 
 constexpr std::int64_t kPartialBytes = 24;    // the largest intermediate result
@@ -91,13 +91,14 @@ static constexpr std::int64_t scan_chunks(const Along& a) { return a.outer * ((a
 using Scan = void (*)(Along shape, bool reverse, const void* x, void* y, void* scratch);
 using ScanGrad = void (*)(Along shape, const void* x, const void* y, const void* dy, void* dx);
 
-// By input type; null: not defined for it.
+// By input type; null: not defined for it. Of 16-bit floats sums, means and scans are read as they are; for the others
+// they are converted to float32 first.
 struct ReduceTable {
   Reduce fold[kFolds][kDTypeCount];
   // out: the extreme, or null; second: the index of its first occurrence, int64. A NaN is more extreme than any number.
   Reduce max[kDTypeCount], min[kDTypeCount];
   // out: the variance or its root; second: the mean, or null; p: the correction.
-  Reduce var[kDTypeCount], std[kDTypeCount];
+  Reduce var[kDTypeCount];
   Reduce logsumexp[kDTypeCount];
   Softmax softmax[kDTypeCount], log_softmax[kDTypeCount];
   SoftmaxGrad softmax_grad[kDTypeCount], log_softmax_grad[kDTypeCount];

@@ -84,7 +84,6 @@ struct count_nonzero_op {  // a block is so short that its count is exact in flo
   template <class W> static W finish(W total, Finish) { return total; }
 };
 
-struct norm_0_op : count_nonzero_op {};
 struct norm_1_op : sum_op {
   template <class V> static V map(V x, double) { return abs(x); }
 };
@@ -100,7 +99,7 @@ struct norm_minus_inf_op : amin_op {
   template <class V> static V map(V x, double) { return abs(x); }
 };
 struct norm_p_op : sum_op {
-  template <class V> static V map(V x, double p) { return pow(abs(x), V(static_cast<Lane<V>>(p))); }
+  template <class V> [[gnu::noinline]] static V map(V x, double p) { return pow(abs(x), V(static_cast<Lane<V>>(p))); }
   template <class W> static W finish(W total, Finish f) { return pow(total, W(1 / f.p)); }
 };
 // clang-format on

@@ -41,7 +41,15 @@ void write_fold(FoldOp op, const char* name, const Tensor& out, const Tensor& x,
   if (out.numel() == 0) return;
   if (x.numel() == 0) return write_fill(out, neutral(op, name, x));
   const auto& slots = kernels(x.device()).reduce.fold[static_cast<int>(op)];
-  const Reduce kernel = require(slots[static_cast<int>(x.dtype())], name, x.device());
+  const Reduce slot = slots[static_cast<int>(x.dtype())];
+  if (!slot && compute_type(x.dtype()) == DType::f32 && x.dtype() != DType::f32) {
+    const Tensor wide = to_dtype(detach(x), DType::f32);
+    if (!is_floating(out.dtype())) return write_fold(op, name, out, wide, dims, p);
+    const Tensor result = empty(out.shape(), DType::f32, out.device());
+    write_fold(op, name, result, wide, dims, p);
+    return write_copy(out, result);
+  }
+  const Reduce kernel = require(slot, name, x.device());
   ReductionPlan plan = plan_reduction(x, dims);
   plan.geometry.out = out.data();
   plan.geometry.p = p;

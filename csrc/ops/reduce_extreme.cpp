@@ -46,16 +46,17 @@ ValuesIndices with_index(End end, const char* name, const Tensor& x, MaybeDim di
   const DimSet set = x.ndim() == 0 ? 0 : DimSet{1} << d;
   const Dims shape = reduced_shape(x.shape(), set, keepdim);
   check_not_empty(name, x, set);
+  const DType type = x.dtype() == DType::b8 ? DType::b8 : compute_type(x.dtype());
   const ReduceTable& table = kernels(x.device()).reduce;
-  const Reduce kernel =
-      require((end == End::max ? table.max : table.min)[static_cast<int>(x.dtype())], name, x.device());
-  ValuesIndices y{wants_values ? empty(shape, x.dtype(), x.device()) : Tensor(), empty(shape, DType::i64, x.device())};
+  const Reduce kernel = require((end == End::max ? table.max : table.min)[static_cast<int>(type)], name, x.device());
+  ValuesIndices y{wants_values ? empty(shape, type, x.device()) : Tensor(), empty(shape, DType::i64, x.device())};
   if (y.indices.numel() > 0) {
-    ReductionPlan plan = plan_reduction(x, set);
+    ReductionPlan plan = plan_reduction(to_dtype(detach(x), type), set);
     plan.geometry.out = wants_values ? y.values.data() : nullptr;
     plan.geometry.second = y.indices.data();
     current_stream().launch(kernel, plan.geometry);
   }
+  if (wants_values) y.values = to_dtype(y.values, x.dtype());
   if (wants_values && is_floating(x.dtype()) && needs_grad(x))
     record(name, y.values, {&x}, [shape = x.shape(), indices = save_output(y.indices), set, d](Gradients& g) {
       if (shape.empty()) return g.give(0, g.of_output());

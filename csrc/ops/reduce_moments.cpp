@@ -21,21 +21,21 @@ Moments moments(Spread which, const char* name, const Tensor& x, const MaybeDims
   const DimSet set = dim_set(dims, x.ndim(), name);
   const bool recorded = needs_grad(x);
   const Dims shape = reduced_shape(x.shape(), set, keepdim);
-  Moments m{empty(shape, x.dtype(), x.device()),
-            wants_mean || recorded ? empty(shape, x.dtype(), x.device()) : Tensor()};
+  const DType type = compute_type(x.dtype());
+  Moments m{empty(shape, type, x.device()), wants_mean || recorded ? empty(shape, type, x.device()) : Tensor()};
   if (x.numel() == 0) {
     write_fill(m.spread, Scalar(std::numeric_limits<double>::quiet_NaN()));
     if (m.mean.defined()) write_fill(m.mean, Scalar(std::numeric_limits<double>::quiet_NaN()));
   } else {
-    const ReduceTable& table = kernels(x.device()).reduce;
-    const Reduce kernel =
-        require((which == Spread::variance ? table.var : table.std)[static_cast<int>(x.dtype())], name, x.device());
-    ReductionPlan plan = plan_reduction(x, set);
+    const Reduce kernel = require(kernels(x.device()).reduce.var[static_cast<int>(type)], name, x.device());
+    ReductionPlan plan = plan_reduction(to_dtype(detach(x), type), set);
     plan.geometry.out = m.spread.data();
     plan.geometry.second = m.mean.defined() ? m.mean.data() : nullptr;
     plan.geometry.p = correction;
+    plan.geometry.root = which == Spread::deviation;
     current_stream().launch(kernel, plan.geometry);
   }
+  m = {to_dtype(m.spread, x.dtype()), m.mean.defined() ? to_dtype(m.mean, x.dtype()) : Tensor()};
   if (!recorded) return m;
   record(name, std::vector<Tensor>{m.spread, m.mean}, {x},
          [x = save(x), y = save_output(m.spread), mean = save_output(m.mean), set, which, correction](Gradients& g) {

@@ -10,7 +10,6 @@ namespace lamina {
 namespace {
 
 FoldOp fold_of(double order) {
-  if (order == 0) return FoldOp::norm_0;
   if (order == 1) return FoldOp::norm_1;
   if (order == 2) return FoldOp::norm_2;
   if (std::isinf(order)) return order > 0 ? FoldOp::norm_inf : FoldOp::norm_minus_inf;
@@ -44,7 +43,9 @@ Tensor vector_norm(const Tensor& input, double order, const MaybeDims& dims, boo
   const DimSet set = dim_set(dims, x.ndim(), "norm");
   check(order > 0 || order == 0 || reduced_count(x.shape(), set) > 0, "norm: of order ", order,
         " is not defined for no elements: the tensor has shape ", x.shape());
-  const Tensor y = fold(fold_of(order), "norm", x, set, keepdim, order);
+  check_as(ErrorKind::type, is_floating(x.dtype()), "norm: expected a floating type, got ", name_of(x.dtype()));
+  const Tensor y = order == 0 ? to_dtype(fold(FoldOp::count_nonzero, "norm", x, set, keepdim), x.dtype())
+                              : fold(fold_of(order), "norm", x, set, keepdim, order);
   if (needs_grad(x))
     record("norm", y, {&x}, [x = save(x), y = save_output(y), order, set](Gradients& g) {
       const Dims& shape = x.get().shape();

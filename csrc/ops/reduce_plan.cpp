@@ -126,6 +126,7 @@ ReductionPlan plan_reduction(const Tensor& t, DimSet dims) {
   g.out = g.second = g.scratch = nullptr;
   g.other = nullptr;
   g.p = 0;
+  g.root = false;
   g.count = reduced_count(t.shape(), dims);
   g.kept_count = g.reduced_count = 0;
   g.outputs = g.runs = g.length = g.row_stride = g.width = g.width_out = 1;

@@ -37,15 +37,18 @@ Statistics statistics(const Tensor& x, const Tensor* dy, int dim) {
   return s;
 }
 
-Tensor softmax_gradient(Scale scale, const Tensor& y, const Tensor& gradient, int dim) {
-  const Tensor dy = contiguous(gradient), dx = empty(y.shape(), y.dtype(), y.device());
+// In the type that kernels compute in, contiguous and outside the graph.
+Tensor prepared(const Tensor& t) { return contiguous(to_dtype(detach(t), compute_type(t.dtype()))); }
+
+Tensor softmax_gradient(Scale scale, const Tensor& result, const Tensor& gradient, int dim) {
+  const Tensor y = prepared(result), dy = prepared(gradient), dx = empty(y.shape(), y.dtype(), y.device());
   if (y.numel() == 0) return dx;
   const ReduceTable& table = kernels(y.device()).reduce;
   const auto& slots = scale == Scale::plain ? table.softmax_grad : table.log_softmax_grad;
   const Statistics s = statistics(y, &dy, dim);
   current_stream().launch(require(slots[static_cast<int>(y.dtype())], name(scale), y.device()), s.shape,
                           s.plan.geometry, y.data(), dy.data(), dx.data());
-  return dx;
+  return to_dtype(dx, result.dtype());
 }
 
 Tensor softmax_of(Scale scale, const Tensor& input, std::int64_t dimension, MaybeDType dtype) {
@@ -53,16 +56,17 @@ Tensor softmax_of(Scale scale, const Tensor& input, std::int64_t dimension, Mayb
   check_as(ErrorKind::type, is_floating(converted.dtype()), name(scale), ": expected a floating type, got ",
            name_of(converted.dtype()), "; pass dtype=");
   const int dim = wrap_dim(dimension, converted.ndim(), name(scale));
-  const Tensor x = contiguous(converted), y = empty(x.shape(), x.dtype(), x.device());
+  const Tensor x = prepared(converted), out = empty(x.shape(), x.dtype(), x.device());
   if (x.numel() > 0) {
     const ReduceTable& table = kernels(x.device()).reduce;
     const auto& slots = scale == Scale::plain ? table.softmax : table.log_softmax;
     const Statistics s = statistics(x, nullptr, dim);
     current_stream().launch(require(slots[static_cast<int>(x.dtype())], name(scale), x.device()), s.shape,
-                            s.plan.geometry, x.data(), y.data());
+                            s.plan.geometry, x.data(), out.data());
   }
-  if (needs_grad(x))
-    record(name(scale), y, {&x}, [scale, y = save_output(y), dim](Gradients& g) {
+  const Tensor y = to_dtype(out, converted.dtype());
+  if (needs_grad(converted))
+    record(name(scale), y, {&converted}, [scale, y = save_output(y), dim](Gradients& g) {
       g.give(0, softmax_gradient(scale, y.get(), g.of_output(), dim));
     });
   return y;
@@ -78,16 +82,18 @@ Tensor log_softmax(const Tensor& x, std::int64_t dim, MaybeDType dtype) {
 Tensor logsumexp(const Tensor& input, const Dims& dims, bool keepdim) {
   const Tensor x = is_floating(input.dtype()) ? input : to_dtype(input, DType::f32);
   const DimSet set = dim_set(dims, x.ndim(), "logsumexp");
-  const Tensor y = empty(reduced_shape(x.shape(), set, keepdim), x.dtype(), x.device());
+  const DType type = compute_type(x.dtype());
+  const Tensor out = empty(reduced_shape(x.shape(), set, keepdim), type, x.device());
   if (x.numel() == 0) {
-    write_fill(y, Scalar(-std::numeric_limits<double>::infinity()));
+    write_fill(out, Scalar(-std::numeric_limits<double>::infinity()));
   } else {
     const Reduce kernel =
-        require(kernels(x.device()).reduce.logsumexp[static_cast<int>(x.dtype())], "logsumexp", x.device());
-    ReductionPlan plan = plan_reduction(x, set);
-    plan.geometry.out = y.data();
+        require(kernels(x.device()).reduce.logsumexp[static_cast<int>(type)], "logsumexp", x.device());
+    ReductionPlan plan = plan_reduction(to_dtype(detach(x), type), set);
+    plan.geometry.out = out.data();
     current_stream().launch(kernel, plan.geometry);
   }
+  const Tensor y = to_dtype(out, x.dtype());
   if (needs_grad(x))
     record("logsumexp", y, {&x}, [x = save(x), y = save_output(y), set](Gradients& g) {
       const Dims& shape = x.get().shape();
