@@ -1,6 +1,7 @@
 """lamina: a small, fast deep-learning library. Names and meaning follow PyTorch's."""
 
 from lamina import autograd as autograd
+from lamina._arrange import *  # noqa: F403
 from lamina._C import *  # noqa: F403
 from lamina._C import _version
 from lamina._capture import *  # noqa: F403
@@ -9,6 +10,7 @@ from lamina._operations import *  # noqa: F403
 from lamina._print import *  # noqa: F403
 from lamina._runtime import *  # noqa: F403
 from lamina._saving import *  # noqa: F403
+from lamina._statistics import *  # noqa: F403
 from lamina._tensor import *  # noqa: F403
 from lamina._types import *  # noqa: F403
 from lamina.autograd.grad_mode import *  # noqa: F403

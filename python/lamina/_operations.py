@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lamina import _C
 from lamina._C import Tensor
 from lamina.autograd.grad_mode import no_grad
@@ -11,9 +13,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "absolute", "addcdiv", "addcmul", "allclose", "arccos", "arcsin", "arctan", "arctan2", "clamp_max", "clamp_min",
-    "clip", "div", "divide", "equal", "fix", "greater", "greater_equal", "is_tensor", "isclose", "lerp", "less",
-    "less_equal", "multiply", "negative", "not_equal", "numel", "subtract", "true_divide",
+    "absolute", "addcdiv", "addcmul", "allclose", "arccos", "arcsin", "arctan", "arctan2", "asarray", "clamp_max",
+    "clamp_min", "clip", "copysign", "deg2rad", "detach", "div", "divide", "equal", "fix", "float_power", "fmax", "fmin",
+    "frac", "greater", "greater_equal", "heaviside", "is_floating_point", "is_tensor", "isclose", "isneginf", "isposinf",
+    "lerp", "less", "less_equal", "logit", "multiply", "negative", "not_equal", "numel", "positive", "rad2deg", "rsub",
+    "sgn", "subtract", "true_divide", "xlogy",
 ]  # fmt: skip
 
 absolute = _C.abs
@@ -28,7 +32,9 @@ greater_equal = _C.ge
 less = _C.lt
 less_equal = _C.le
 multiply = _C.mul
+asarray = _C.as_tensor
 negative = _C.neg
+sgn = _C.sign
 not_equal = _C.ne
 subtract = _C.sub
 true_divide = _C.div
@@ -102,6 +108,91 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return input.shape == other.shape and bool((input == other).all())
 
 
+def copysign(input: Tensor, other: Any) -> Tensor:
+    """The size of input with the sign of other."""
+    return _C.where(_C.signbit(input) == _C.signbit(_C.as_tensor(other)), input, -input)
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees to radians."""
+    return input * (math.pi / 180)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians to degrees."""
+    return input * (180 / math.pi)
+
+
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """input to the power of exponent in float64."""
+    base, power = (t.double() if isinstance(t, Tensor) else float(t) for t in (input, exponent))
+    return _C.pow(base, power)
+
+
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of each pair; a number rather than NaN."""
+    return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.maximum(input, other)))
+
+
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of each pair; a number rather than NaN."""
+    return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.minimum(input, other)))
+
+
+def frac(input: Tensor) -> Tensor:
+    """What is behind the point."""
+    return input - _C.trunc(input)
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, and `values` at it."""
+    return _C.where(input == 0, values, (input > 0).to(input.dtype))
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """Is each element inf?"""
+    return input == float("inf")
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """Is each element -inf?"""
+    return input == -float("inf")
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(input / (1 - input)), the inverse of sigmoid; with eps, of the input clamped to [eps, 1 - eps]."""
+    if eps is not None:
+        input = _C.clamp(input, eps, 1 - eps)
+    return _C.log(input / (1 - input))
+
+
+def xlogy(input: Any, other: Any) -> Tensor:
+    """input · log(other), and 0 where input is 0."""
+    x, y = _C.as_tensor(input), _C.as_tensor(other)
+    nothing = (x == 0) & ~_C.isnan(y)
+    return _C.where(nothing, 0.0, x * _C.log(_C.where(nothing, 1.0, y)))
+
+
+def rsub(input: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    """other - alpha · input."""
+    return other - input * alpha
+
+
+def positive(input: Tensor) -> Tensor:
+    """The input itself."""
+    return input
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same memory outside the graph."""
+    return input.detach()
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Is its type a floating one?"""
+    return input.is_floating_point()
+
+
 def is_tensor(obj: Any) -> bool:
     """Is it a lamina tensor?"""
     return isinstance(obj, Tensor)
@@ -125,7 +216,7 @@ def _in_place(function: Any) -> Any:
 
 for _alias, _name in {
     "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "fix": "trunc",
-    "multiply": "mul", "negative": "neg", "subtract": "sub", "true_divide": "div",
+    "multiply": "mul", "negative": "neg", "sgn": "sign", "subtract": "sub", "true_divide": "div",
 }.items():  # fmt: skip
     setattr(Tensor, _alias, vars(Tensor)[_name])  # not getattr: that would unbind
     setattr(Tensor, f"{_alias}_", vars(Tensor)[f"{_name}_"])
@@ -136,9 +227,17 @@ for _alias, _name in {
 for _function in (div, addcmul, addcdiv, lerp, clamp_min, clamp_max):
     setattr(Tensor, _function.__name__, _function)
     setattr(Tensor, f"{_function.__name__}_", _in_place(_function))
-for _name in ("isclose", "allclose", "equal"):
+for _name in ("copysign", "deg2rad", "float_power", "frac", "heaviside", "logit", "rad2deg", "xlogy"):
+    setattr(Tensor, _name, globals()[_name])
+    setattr(Tensor, f"{_name}_", _in_place(globals()[_name]))
+for _name in ("isclose", "allclose", "equal", "fmax", "fmin", "isneginf", "isposinf", "positive"):
     setattr(Tensor, _name, globals()[_name])
 for _alias in ("clamp_", "clip_"):
     setattr(Tensor, _alias, _in_place(_C.clamp))
+for _name in (
+    "cumprod", "cumsum", "eq", "ge", "gt", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "tril", "triu",
+):  # fmt: skip
+    setattr(Tensor, f"{_name}_", _in_place(getattr(_C, _name)))
 for _alias in ("div", "div_"):
     setattr(Tensor, _alias.replace("div", "divide"), vars(Tensor)[_alias])
