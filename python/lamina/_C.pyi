@@ -169,6 +169,12 @@ class Tensor:
         """addcmul, written into this tensor."""
 
     def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+    def addmv(self, mat: Tensor, vec: Tensor, *, beta: builtins.float = 1, alpha: builtins.float = 1) -> Tensor:
+        """beta · input + alpha · mat @ vec."""
+
+    def addr(self, vec1: Tensor, vec2: Tensor, *, beta: builtins.float = 1, alpha: builtins.float = 1) -> Tensor:
+        """beta · input + alpha · the outer product of vec1 and vec2."""
+
     def all(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
         """Is no element zero?"""
 
@@ -186,6 +192,9 @@ class Tensor:
 
     def amin(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
         """The smallest elements; those that tie share the gradient."""
+
+    def aminmax(self, *, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> tuple[Tensor, Tensor]:
+        """The smallest and largest elements, over one dimension or all."""
 
     def any(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False) -> Tensor:
         """Is any element not zero?"""
@@ -219,6 +228,11 @@ class Tensor:
 
     def argmin(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
         """Where the smallest element stands first."""
+
+    def argsort(
+        self, dim: builtins.int = -1, descending: builtins.bool = False, stable: builtins.bool = True
+    ) -> Tensor:
+        """The indices that sort along dim."""
 
     def as_strided(
         self, size: Sequence[builtins.int], stride: Sequence[builtins.int], storage_offset: builtins.int | None = None
@@ -336,6 +350,15 @@ class Tensor:
     def clone(self) -> Tensor: ...
     def contiguous(self) -> Tensor: ...
     def copy_(self, source: Tensor) -> Tensor: ...
+    def copysign(self, other: Any) -> Tensor:
+        """The size of input with the sign of other."""
+
+    def copysign_(self, other: Any) -> Tensor:
+        """copysign, written into this tensor."""
+
+    def corrcoef(self) -> Tensor:
+        """Pearson's correlation coefficients of the variables in the rows."""
+
     def cos(self, /) -> Tensor:
         """cos, element by element."""
 
@@ -351,16 +374,40 @@ class Tensor:
     def count_nonzero(self, dim: builtins.int | Sequence[builtins.int] | None = None) -> Tensor:
         """How many elements are not zero."""
 
+    def cov(
+        self, *, correction: builtins.int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+    ) -> Tensor:
+        """The covariances of the variables in the rows; columns may be counted (fweights) or weighted (aweights)."""
+
     def cpu(self) -> Tensor: ...
+    def cross(self, other: Tensor, dim: builtins.int | None = None) -> Tensor:
+        """The vector product along a dimension of size 3, by default the first of that size."""
+
     def cuda(self, device: builtins.int = 0) -> Tensor: ...
     def cumprod(self, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
         """Running products along dim."""
 
+    def cumprod_(
+        self, dim: builtins.int | Sequence[builtins.int] | None, *, dtype: _dtype | type[Any] | str | None = None
+    ) -> Any:
+        """cumprod, written into this tensor."""
+
     def cumsum(self, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
         """Running sums along dim."""
+
+    def cumsum_(
+        self, dim: builtins.int | Sequence[builtins.int] | None, *, dtype: _dtype | type[Any] | str | None = None
+    ) -> Any:
+        """cumsum, written into this tensor."""
     data: Tensor
 
     def data_ptr(self) -> builtins.int: ...
+    def deg2rad(self) -> Tensor:
+        """Degrees to radians."""
+
+    def deg2rad_(self) -> Tensor:
+        """deg2rad, written into this tensor."""
+
     def detach(self) -> Tensor: ...
     def detach_(self) -> Tensor: ...
     @property
@@ -370,7 +417,15 @@ class Tensor:
     def diag(self, diagonal: builtins.int = 0) -> Tensor: ...
     def diag_embed(self, offset: builtins.int = 0, dim1: builtins.int = -2, dim2: builtins.int = -1) -> Tensor: ...
     def diagonal(self, offset: builtins.int = 0, dim1: builtins.int = 0, dim2: builtins.int = 1) -> Tensor: ...
+    def diff(
+        self, n: builtins.int = 1, dim: builtins.int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+    ) -> Tensor:
+        """Differences of neighbours along dim, n times over; `prepend` and `append` join the input first."""
+
     def dim(self) -> builtins.int: ...
+    def dist(self, other: Tensor, p: builtins.float = 2) -> Tensor:
+        """The norm of order p of the difference."""
+
     def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """input / other, element by element; rounded towards zero ('trunc') or down ('floor') on demand."""
 
@@ -387,6 +442,9 @@ class Tensor:
     def double(self, /) -> Tensor:
         """This tensor as float64."""
 
+    def dsplit(self, indices_or_sections: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+        """Views of the parts along dimension 2."""
+
     @property
     def dtype(self) -> _dtype:
         """Type of the elements."""
@@ -400,6 +458,9 @@ class Tensor:
 
     def eq(self, other: Tensor | _Number) -> Tensor:
         """eq, element by element."""
+
+    def eq_(self, other: Tensor | _Number) -> Any:
+        """eq, written into this tensor."""
 
     def equal(self, other: Tensor) -> builtins.bool:
         """Same shape, same elements?"""
@@ -446,8 +507,20 @@ class Tensor:
 
     def flatten(self, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor: ...
     def flip(self, *args: Any) -> Tensor: ...
+    def fliplr(self) -> Tensor:
+        """Columns in reverse order."""
+
+    def flipud(self) -> Tensor:
+        """Rows in reverse order."""
+
     def float(self, /) -> Tensor:
         """This tensor as float32."""
+
+    def float_power(self, exponent: Any) -> Tensor:
+        """input to the power of exponent in float64."""
+
+    def float_power_(self, exponent: Any) -> Tensor:
+        """float_power, written into this tensor."""
 
     def floor(self, /) -> Tensor:
         """floor, element by element."""
@@ -461,15 +534,30 @@ class Tensor:
     def floor_divide_(self, other: Tensor | _Number) -> Tensor:
         """floor_divide_, element by element."""
 
+    def fmax(self, other: Tensor) -> Tensor:
+        """The larger of each pair; a number rather than NaN."""
+
+    def fmin(self, other: Tensor) -> Tensor:
+        """The smaller of each pair; a number rather than NaN."""
+
     def fmod(self, other: Tensor | _Number) -> Tensor:
         """fmod, element by element."""
 
     def fmod_(self, other: Tensor | _Number) -> Tensor:
         """fmod_, element by element."""
 
+    def frac(self) -> Tensor:
+        """What is behind the point."""
+
+    def frac_(self) -> Tensor:
+        """frac, written into this tensor."""
+
     def gather(self, dim: builtins.int, index: Tensor) -> Tensor: ...
     def ge(self, other: Tensor | _Number) -> Tensor:
         """ge, element by element."""
+
+    def ge_(self, other: Tensor | _Number) -> Any:
+        """ge, written into this tensor."""
 
     def gelu(self, /) -> Tensor:
         """gelu, element by element."""
@@ -482,6 +570,9 @@ class Tensor:
 
     def gelu_tanh_(self, /) -> Tensor:
         """gelu_tanh_, element by element."""
+
+    def ger(self, vec2: Tensor) -> Tensor:
+        """The outer product of two vectors."""
     grad: Tensor | None
 
     @property
@@ -496,6 +587,9 @@ class Tensor:
 
     def gt(self, other: Tensor | _Number) -> Tensor:
         """gt, element by element."""
+
+    def gt_(self, other: Tensor | _Number) -> Any:
+        """gt, written into this tensor."""
 
     def half(self, /) -> Tensor:
         """This tensor as float16."""
@@ -524,6 +618,18 @@ class Tensor:
     def hardtanh_(self, /, min_val: Any = -1.0, max_val: builtins.float = 1.0) -> Tensor:
         """hardtanh_, element by element."""
 
+    def heaviside(self, values: Tensor) -> Tensor:
+        """0 below 0, 1 above, and `values` at it."""
+
+    def heaviside_(self, values: Tensor) -> Tensor:
+        """heaviside, written into this tensor."""
+
+    def histc(self, bins: builtins.int = 100, min: builtins.float = 0, max: builtins.float = 0) -> Tensor:
+        """How many elements fall into each of `bins` equal parts of [min, max], by default of what the elements span."""
+
+    def hsplit(self, indices_or_sections: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+        """Views of the parts along dimension 1."""
+
     def hypot(self, other: Tensor | _Number) -> Tensor:
         """hypot, element by element."""
 
@@ -536,10 +642,16 @@ class Tensor:
     def index_copy_(self, dim: builtins.int, index: Tensor, source: Tensor) -> Tensor: ...
     def index_fill(self, dim: builtins.int, index: Tensor, value: Tensor | _Number) -> Tensor: ...
     def index_fill_(self, dim: builtins.int, index: Tensor, value: Tensor | _Number) -> Tensor: ...
+    def index_put(self, indices: Sequence[Tensor], values: Tensor, accumulate: builtins.bool = False) -> Tensor:
+        """A copy with `values` at the places that the index tensors name."""
+
     def index_put_(
         self, indices: tuple[Any, ...], values: Tensor | _Number, accumulate: builtins.bool = False
     ) -> Tensor: ...
     def index_select(self, dim: builtins.int, index: Tensor) -> Tensor: ...
+    def inner(self, other: Tensor) -> Tensor:
+        """Products summed over the last dimensions of both."""
+
     def int(self, /) -> Tensor:
         """This tensor as int32."""
 
@@ -571,6 +683,12 @@ class Tensor:
     def isnan(self, /) -> Tensor:
         """isnan, element by element."""
 
+    def isneginf(self) -> Tensor:
+        """Is each element -inf?"""
+
+    def isposinf(self) -> Tensor:
+        """Is each element inf?"""
+
     def item(self, /) -> _Number:
         """The only element as a Python number."""
 
@@ -578,8 +696,17 @@ class Tensor:
     def itemsize(self) -> builtins.int:
         """Bytes of one element."""
 
+    def kron(self, other: Tensor) -> Tensor:
+        """The Kronecker product: `other` times each element of `input`, in its place."""
+
+    def kthvalue(self, k: builtins.int, dim: builtins.int = -1, keepdim: builtins.bool = False) -> ValuesIndices:
+        """The k-th smallest element along dim, counted from 1."""
+
     def le(self, other: Tensor | _Number) -> Tensor:
         """le, element by element."""
+
+    def le_(self, other: Tensor | _Number) -> Any:
+        """le, written into this tensor."""
 
     def leaky_relu(self, /, negative_slope: builtins.float = 0.01) -> Tensor:
         """leaky_relu, element by element."""
@@ -626,17 +753,38 @@ class Tensor:
     def log_softmax(self, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
         """The logarithm of softmax, without loss."""
 
+    def logaddexp(self, other: Tensor) -> Tensor:
+        """log(exp(input) + exp(other)) without overflow."""
+
     def logical_and(self, other: Tensor | _Number) -> Tensor:
         """logical_and, element by element."""
+
+    def logical_and_(self, other: Tensor | _Number) -> Any:
+        """logical_and, written into this tensor."""
 
     def logical_not(self, /) -> Tensor:
         """logical_not, element by element."""
 
+    def logical_not_(self, /) -> Any:
+        """logical_not, written into this tensor."""
+
     def logical_or(self, other: Tensor | _Number) -> Tensor:
         """logical_or, element by element."""
 
+    def logical_or_(self, other: Tensor | _Number) -> Any:
+        """logical_or, written into this tensor."""
+
     def logical_xor(self, other: Tensor | _Number) -> Tensor:
         """logical_xor, element by element."""
+
+    def logical_xor_(self, other: Tensor | _Number) -> Any:
+        """logical_xor, written into this tensor."""
+
+    def logit(self, eps: builtins.float | None = None) -> Tensor:
+        """log(input / (1 - input)), the inverse of sigmoid; with eps, of the input clamped to [eps, 1 - eps]."""
+
+    def logit_(self, eps: builtins.float | None = None) -> Tensor:
+        """logit, written into this tensor."""
 
     def logsigmoid(self, /) -> Tensor:
         """logsigmoid, element by element."""
@@ -652,6 +800,9 @@ class Tensor:
 
     def lt(self, other: Tensor | _Number) -> Tensor:
         """lt, element by element."""
+
+    def lt_(self, other: Tensor | _Number) -> Any:
+        """lt, written into this tensor."""
 
     @property
     def mT(self) -> Tensor:
@@ -686,6 +837,9 @@ class Tensor:
     ) -> Tensor:
         """The mean over some dimensions, or all."""
 
+    def median(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
+        """The lower median; with dim, (values, indices) along it."""
+
     @overload
     def min(self) -> Tensor:
         """The smallest element; with dim, (values, indices) along it; with another tensor, the smaller of each pair."""
@@ -707,7 +861,11 @@ class Tensor:
         """mish_, element by element."""
 
     def mm(self, mat2: Tensor) -> Tensor: ...
+    def moveaxis(self, source: Any, destination: Any) -> Tensor: ...
     def movedim(self, source: Any, destination: Any) -> Tensor: ...
+    def msort(self) -> Tensor:
+        """Sorted along the first dimension."""
+
     def mul(self, other: Tensor | _Number) -> Tensor:
         """mul, element by element."""
 
@@ -724,6 +882,22 @@ class Tensor:
         """mul_, element by element."""
 
     def mv(self, vec: Tensor) -> Tensor: ...
+    def nan_to_num(
+        self, nan: builtins.float = 0.0, posinf: builtins.float | None = None, neginf: builtins.float | None = None
+    ) -> Tensor:
+        """NaN and infinities replaced; infinities, unless said otherwise, by the largest finite numbers."""
+
+    def nanmean(self, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
+        """The mean of what is not NaN."""
+
+    def nanmedian(self, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
+        """median() of what is not NaN."""
+
+    def nanquantile(
+        self, q: Any, dim: builtins.int | None = None, keepdim: builtins.bool = False, *, interpolation: str = "linear"
+    ) -> Tensor:
+        """quantile() of what is not NaN."""
+
     def nansum(
         self,
         dim: builtins.int | Sequence[builtins.int] | None = None,
@@ -744,6 +918,9 @@ class Tensor:
 
     def ne(self, other: Tensor | _Number) -> Tensor:
         """ne, element by element."""
+
+    def ne_(self, other: Tensor | _Number) -> Any:
+        """ne, written into this tensor."""
 
     def neg(self, /) -> Tensor:
         """neg, element by element."""
@@ -818,6 +995,9 @@ class Tensor:
 
     def outer(self, vec2: Tensor) -> Tensor: ...
     def permute(self, *args: Any) -> Tensor: ...
+    def positive(self) -> Tensor:
+        """The input itself."""
+
     def pow(self, other: Tensor | _Number) -> Tensor:
         """pow, element by element."""
 
@@ -833,6 +1013,17 @@ class Tensor:
     ) -> Tensor:
         """The product over one dimension, or all."""
 
+    def quantile(
+        self, q: Any, dim: builtins.int | None = None, keepdim: builtins.bool = False, *, interpolation: str = "linear"
+    ) -> Tensor:
+        """The q-th quantiles along dim, or of all elements; several q make a new first dimension."""
+
+    def rad2deg(self) -> Tensor:
+        """Radians to degrees."""
+
+    def rad2deg_(self) -> Tensor:
+        """rad2deg, written into this tensor."""
+
     @overload
     def random_(self, *, generator: Generator | None = None) -> Tensor: ...
     @overload
@@ -841,6 +1032,9 @@ class Tensor:
     def random_(
         self, from_: builtins.int, to: builtins.int | None, *, generator: Generator | None = None
     ) -> Tensor: ...
+    def ravel(self) -> Tensor:
+        """All elements in one dimension."""
+
     def reciprocal(self, /) -> Tensor:
         """reciprocal, element by element."""
 
@@ -875,6 +1069,9 @@ class Tensor:
     def reshape_as(self, other: Tensor) -> Tensor: ...
     def retain_grad(self) -> None: ...
     def roll(self, shifts: Any, dims: Any = None) -> Tensor: ...
+    def rot90(self, k: builtins.int = 1, dims: Sequence[builtins.int] = (0, 1)) -> Tensor:
+        """Turned by k right angles in the plane of two dimensions, from the first towards the second."""
+
     def round(self, /) -> Tensor:
         """round, element by element."""
 
@@ -911,6 +1108,12 @@ class Tensor:
 
     def selu_(self, /) -> Tensor:
         """selu_, element by element."""
+
+    def sgn(self, /) -> Tensor:
+        """sign, element by element."""
+
+    def sgn_(self, /) -> Tensor:
+        """sign_, element by element."""
 
     @property
     def shape(self) -> tuple[builtins.int, ...]:
@@ -974,6 +1177,11 @@ class Tensor:
     def softsign_(self, /) -> Tensor:
         """softsign_, element by element."""
 
+    def sort(
+        self, dim: builtins.int = -1, descending: builtins.bool = False, *, stable: builtins.bool = True
+    ) -> ValuesIndices:
+        """Values and indices in order along dim; equal elements keep theirs. NaN counts as the largest."""
+
     def split(self, split_size: builtins.int | Sequence[builtins.int], dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
     def sqrt(self, /) -> Tensor:
         """sqrt, element by element."""
@@ -1035,6 +1243,7 @@ class Tensor:
         """The sum over some dimensions, or all."""
 
     def swapaxes(self, axis0: builtins.int, axis1: builtins.int) -> Tensor: ...
+    def swapdims(self, axis0: builtins.int, axis1: builtins.int) -> Tensor: ...
     def t(self) -> Tensor: ...
     def take(self, index: Tensor) -> Tensor: ...
     def take_along_dim(self, indices: Tensor, dim: builtins.int | None = None) -> Tensor: ...
@@ -1079,9 +1288,23 @@ class Tensor:
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
 
+    def topk(
+        self, k: builtins.int, dim: builtins.int = -1, largest: builtins.bool = True, sorted: builtins.bool = True
+    ) -> ValuesIndices:
+        """The k largest or smallest elements along dim, the best first."""
+
+    def trace(self) -> Tensor:
+        """The sum of the diagonal of a matrix."""
+
     def transpose(self, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...
     def tril(self, diagonal: builtins.int = 0) -> Tensor: ...
+    def tril_(self, diagonal: builtins.int = 0) -> Tensor:
+        """tril, written into this tensor."""
+
     def triu(self, diagonal: builtins.int = 0) -> Tensor: ...
+    def triu_(self, diagonal: builtins.int = 0) -> Tensor:
+        """triu, written into this tensor."""
+
     def true_divide(self, other: Tensor | _Number) -> Tensor:
         """div, element by element."""
 
@@ -1105,10 +1328,25 @@ class Tensor:
     ) -> Tensor: ...
     def type_as(self, other: Tensor) -> Tensor: ...
     def unbind(self, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
+    def unflatten(self, dim: builtins.int, sizes: Sequence[builtins.int]) -> Tensor:
+        """Dimension dim taken apart into `sizes`, one of which may be -1."""
+
     def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor: ...
     def uniform_(
         self, from_: builtins.float = 0.0, to: builtins.float = 1.0, *, generator: Generator | None = None
     ) -> Tensor: ...
+    def unique(
+        self,
+        sorted: builtins.bool = True,
+        return_inverse: builtins.bool = False,
+        return_counts: builtins.bool = False,
+        dim: builtins.int | None = None,
+    ) -> Any:
+        """The distinct elements in order, or with dim the distinct slices."""
+
+    def unique_consecutive(self, return_inverse: builtins.bool = False, return_counts: builtins.bool = False) -> Any:
+        """The first of every run of equal elements."""
+
     def unsqueeze(self, dim: builtins.int) -> Tensor: ...
     def var(
         self,
@@ -1133,7 +1371,16 @@ class Tensor:
     def vdot(self, other: Tensor) -> Tensor: ...
     def view(self, *args: Any) -> Tensor: ...
     def view_as(self, other: Tensor) -> Tensor: ...
+    def vsplit(self, indices_or_sections: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+        """Views of the parts along dimension 0."""
+
     def where(self, condition: Tensor, other: Tensor | _Number) -> Tensor: ...
+    def xlogy(self, other: Any) -> Tensor:
+        """input · log(other), and 0 where input is 0."""
+
+    def xlogy_(self, other: Any) -> Tensor:
+        """xlogy, written into this tensor."""
+
     def zero_(self) -> Tensor: ...
     def __buffer__(self, flags: builtins.int, /) -> memoryview: ...
 
@@ -1336,6 +1583,11 @@ def argmax(input: Tensor, dim: builtins.int | None = None, keepdim: builtins.boo
 def argmin(input: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Tensor:
     """Where the smallest element stands first."""
 
+def argsort(
+    input: Tensor, dim: builtins.int = -1, descending: builtins.bool = False, stable: builtins.bool = True
+) -> Tensor:
+    """The indices that sort along dim."""
+
 def argwhere(input: Tensor) -> Tensor: ...
 def as_strided(
     input: Tensor,
@@ -1380,6 +1632,11 @@ def bitwise_xor(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor: ...
 def broadcast_to(input: Tensor, size: Sequence[builtins.int]) -> Tensor: ...
+def bucketize(
+    input: Tensor | _Number, boundaries: Tensor, *, out_int32: builtins.bool = False, right: builtins.bool = False
+) -> Tensor:
+    """The bucket between sorted boundaries that each value lies in."""
+
 def cat(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
 def ceil(input: Tensor, /) -> Tensor:
     """ceil, element by element."""
@@ -1560,6 +1817,9 @@ def layer_norm(
 ) -> Tensor:
     """Normalises the last dimensions to mean 0 and variance 1, then times weight plus bias."""
 
+def kthvalue(input: Tensor, k: builtins.int, dim: builtins.int = -1, keepdim: builtins.bool = False) -> ValuesIndices:
+    """The k-th smallest element along dim, counted from 1."""
+
 def le(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """le, element by element."""
 
@@ -1630,6 +1890,9 @@ def mean(
     dtype: _dtype | type[Any] | str | None = None,
 ) -> Tensor:
     """The mean over some dimensions, or all."""
+
+def median(input: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False) -> Any:
+    """The lower median; with dim, (values, indices) along it."""
 
 def meshgrid(*args: Any, indexing: str = "ij") -> tuple[Tensor, ...]: ...
 @overload
@@ -1751,6 +2014,11 @@ def scatter(
     input: Tensor, dim: builtins.int, index: Tensor, value: Tensor | _Number, *, reduce: str | None = None
 ) -> Tensor: ...
 def scatter_add(input: Tensor, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
+def searchsorted(
+    sorted_sequence: Tensor, input: Tensor | _Number, *, out_int32: builtins.bool = False, right: builtins.bool = False
+) -> Tensor:
+    """Where each value would be inserted into the sorted rows to keep them sorted."""
+
 def select(input: Tensor, dim: builtins.int, index: builtins.int) -> Tensor: ...
 def selu(input: Tensor, /) -> Tensor:
     """selu, element by element."""
@@ -1788,6 +2056,11 @@ def softshrink(input: Tensor, /, lambd: builtins.float = 0.5) -> Tensor:
 
 def softsign(input: Tensor, /) -> Tensor:
     """softsign, element by element."""
+
+def sort(
+    input: Tensor, dim: builtins.int = -1, descending: builtins.bool = False, *, stable: builtins.bool = True
+) -> ValuesIndices:
+    """Values and indices in order along dim; equal elements keep theirs. NaN counts as the largest."""
 
 def split(
     tensor: Tensor, split_size_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0
@@ -1864,6 +2137,11 @@ def threshold(input: Tensor, /, threshold: Any, value: Any) -> Tensor:
     """threshold, element by element."""
 
 def tile(input: Tensor, dims: Sequence[builtins.int]) -> Tensor: ...
+def topk(
+    input: Tensor, k: builtins.int, dim: builtins.int = -1, largest: builtins.bool = True, sorted: builtins.bool = True
+) -> ValuesIndices:
+    """The k largest or smallest elements along dim, the best first."""
+
 def transpose(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor: ...
 def tril(input: Tensor, diagonal: builtins.int = 0) -> Tensor: ...
 def triu(input: Tensor, diagonal: builtins.int = 0) -> Tensor: ...
@@ -1871,6 +2149,20 @@ def trunc(input: Tensor, /) -> Tensor:
     """trunc, element by element."""
 
 def unbind(input: Tensor, dim: builtins.int = 0) -> tuple[Tensor, ...]: ...
+def unique(
+    input: Tensor,
+    sorted: builtins.bool = True,
+    return_inverse: builtins.bool = False,
+    return_counts: builtins.bool = False,
+    dim: builtins.int | None = None,
+) -> Any:
+    """The distinct elements in order, or with dim the distinct slices."""
+
+def unique_consecutive(
+    input: Tensor, return_inverse: builtins.bool = False, return_counts: builtins.bool = False
+) -> Any:
+    """The first of every run of equal elements."""
+
 def unsqueeze(input: Tensor, dim: builtins.int) -> Tensor: ...
 def var(
     input: Tensor,
