@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina import data, metrics, nn, train
+from lamina import data, metrics, nn, optim, train
 from lamina.nn import functional as F
 from lamina.train.tensorboard import crc32c, masked_crc
 from processes import run_python
@@ -262,6 +262,21 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, stop_at):
     assert timeless(second.fit(batches, 3, validation, resume=True).rows) == timeless(rows)
     assert bits(second) == bits(whole)
     assert second.callbacks[0].state_dict() == whole.callbacks[0].state_dict()
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_optimisers_and_schedules_go_on_bit_for_bit(tmp_path, capture):
+    def run(out, epochs, **more):
+        trainer, batches, validation = setup(out, scheduler=None, clip_norm=0.5, capture=capture, checkpoint_steps=4)
+        trainer.optimizer = optim.AdamW(trainer.model.parameters(), lr=0.02)
+        trainer.scheduler = optim.lr_scheduler.CosineAnnealingLR(trainer.optimizer, 4)
+        history = trainer.fit(batches, epochs, validation, **more)
+        return timeless(history.rows), bits(trainer)
+
+    whole = run(tmp_path / "whole", 4)
+    assert whole[0][-1]["loss"] < whole[0][0]["loss"]
+    run(tmp_path / "parts", 2)
+    assert run(tmp_path / "parts", 4, resume=True) == whole
 
 
 RUN = """

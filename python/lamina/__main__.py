@@ -1,134 +1,183 @@
-"""python -m lamina: trains a small network by hand-written gradient descent, draws what it learnt, times a few kernels."""
+"""The command line: `lamina train RECIPE`, `lamina recipes`, `lamina info`, `lamina bench`."""
 
 from __future__ import annotations
 
-import statistics
+import argparse
+import dataclasses
+import json
+import os
+import sys
 import time
-from collections.abc import Callable
-
-import numpy as np
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import util
+from pathlib import Path
+from typing import Any, NoReturn
 
 import lamina
-from lamina.nn import functional as F
+from lamina.recipes import RECIPES, find
+from lamina.recipes.settings import Recipe, Run, UsageError, describe, parse
 
-POINTS = 200  # per spiral
-STEPS = 3000
-
-
-def two_spirals(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two interleaved arms: (2·POINTS, 2) coordinates in [-1, 1] and their labels 0 and 1."""
-    angle = np.sqrt(rng.uniform(0.05, 1.0, POINTS)) * 3 * np.pi
-    arm = np.stack([np.cos(angle), np.sin(angle)], 1) * (angle / (3 * np.pi))[:, None]
-    points = np.concatenate([arm, -arm]) + rng.normal(0, 0.02, (2 * POINTS, 2))
-    return points.astype(np.float32), np.repeat([0.0, 1.0], POINTS).astype(np.float32)[:, None]
+# What a user can cause; anything else is a bug and shows its traceback.
+USERS_ERRORS = (ValueError, OSError, ImportError, IndexError, FloatingPointError, RuntimeError, TypeError, MemoryError)
+WRONG, MISUSED, NOT_MET, INTERRUPTED = 1, 2, 3, 130  # exit codes
 
 
-Parameters = list[lamina.Tensor]
+class Parser(argparse.ArgumentParser):
+    """Ends with the nearest names where there are some."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\n{self.format_usage().rstrip()}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = get_close_matches(str(value), list(action.choices), 1, 0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.error(f"there is no command {value!r}{hint} (there are {', '.join(action.choices)})")
 
 
-def network(rng: np.random.Generator, *sizes: int) -> Parameters:
-    """Weights (out, in) and biases of a fully connected net."""
-    parameters = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-        weight = rng.normal(0, (2 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32)
-        parameters += [lamina.tensor(weight, requires_grad=True), lamina.zeros(outputs, requires_grad=True)]
-    return parameters
+def _parser() -> Parser:
+    parser = Parser(prog="lamina", description="A small, fast deep-learning library.")
+    parser.add_argument("--version", action="version", version=f"lamina {lamina.__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show where an error arose")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    train = commands.add_parser("train", help="train a recipe", description="Trains a recipe and draws what came out.")
+    train.add_argument("recipe", help="its name; `lamina recipes` lists them")
+    train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder for what it writes (runs/RECIPE)")
+    train.add_argument("--seed", type=int, default=0, help="of all random numbers (0)")
+    train.add_argument("--threads", type=int, metavar="N", help="processor threads to use (all)")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    train.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    recipes = commands.add_parser("recipes", help="list the recipes", description="Lists recipes and their settings.")
+    recipes.add_argument("recipe", nargs="?", help="the settings of this one")
+    commands.add_parser("info", help="what this build is and what it runs on")
+    bench = commands.add_parser("bench", help="measure against other libraries", add_help=False)
+    bench.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
 
 
-def logits(parameters: Parameters, x: lamina.Tensor) -> lamina.Tensor:
-    for i in range(0, len(parameters) - 2, 2):
-        x = F.linear(x, parameters[i], parameters[i + 1]).tanh()
-    return F.linear(x, parameters[-2], parameters[-1])
+def main(arguments: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks ‖ still gets the rest
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    show = "--traceback" in given[:1]
+    try:
+        parser = _parser()
+        # argparse would take what follows bench for its own options
+        asked = parser.parse_args(given[:1]) if given[:1] == ["bench"] else parser.parse_args(given)
+        if asked.command is None:
+            parser.print_help()
+            return MISUSED
+        if asked.command == "bench":
+            return _bench(given[1:])
+        return {"train": _train, "recipes": _recipes, "info": _info}[asked.command](asked)
+    except KeyboardInterrupt:
+        print("\nlamina: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `lamina recipes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WRONG
+    except USERS_ERRORS as error:
+        if show:
+            raise
+        print(f"lamina: {_message(error)}", file=sys.stderr)
+        return MISUSED if isinstance(error, UsageError) else WRONG
 
 
-def train(parameters: Parameters, x: lamina.Tensor, y: lamina.Tensor) -> None:
-    """Full-batch gradient descent with momentum on the binary cross-entropy."""
-    velocity = [lamina.zeros_like(p) for p in parameters]
-    start = time.perf_counter()
-    print("  step    loss  accuracy")
-    for step in range(STEPS + 1):
-        z = logits(parameters, x)
-        loss = (F.softplus(z) - y * z).mean()
-        if step % (STEPS // 5) == 0:
-            accuracy = ((z > 0) == (y > 0.5)).float().mean().item()
-            print(f"{step:6d}  {loss.item():.4f}   {accuracy:6.1%}")
-        loss.backward()
-        with lamina.no_grad():
-            for p, v in zip(parameters, velocity, strict=True):
-                v *= 0.95
-                assert p.grad is not None
-                v += p.grad
-                p -= 0.1 * v
-                p.grad = None
-    print(f"{STEPS} steps, {(time.perf_counter() - start) / STEPS * 1e6:.0f} µs each")
-
-
-def draw(parameters: Parameters, points: np.ndarray, labels: np.ndarray, rows: int = 22, columns: int = 56) -> None:
-    """The learnt regions (. and blank) with the training points (o and x)."""
-    across, down = np.meshgrid(np.linspace(-1.1, 1.1, columns), np.linspace(1.1, -1.1, rows))
-    with lamina.no_grad():
-        z = logits(parameters, lamina.tensor(np.stack([across.ravel(), down.ravel()], 1).astype(np.float32)))
-    canvas = np.where(z.numpy().reshape(rows, columns) > 0, ".", " ")
-    for (px, py), label in zip(points, labels[:, 0], strict=True):
-        column, row = round((px + 1.1) / 2.2 * (columns - 1)), round((1.1 - py) / 2.2 * (rows - 1))
-        canvas[row, column] = "x" if label else "o"
-    print("\n".join("    " + "".join(line) for line in canvas))
-
-
-def paired_medians(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float, float]:
-    """Median times of both in µs, called in turn, and the median of the ratios."""
-    times: list[tuple[float, float]] = []
-    for _ in range(40):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        theirs()
-        times.append((middle - start, time.perf_counter() - middle))
-    times = times[5:]
-    a, b = statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
-    return a * 1e6, b * 1e6, statistics.median(t[1] / t[0] for t in times)
-
-
-def compare_with_numpy(rng: np.random.Generator) -> None:
-    wide, a, b, small = (
-        rng.standard_normal(s).astype(np.float32) for s in ((1000, 1000), (512, 512), (512, 512), (4, 4))
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    text = str(error) or type(error).__name__
+    return (
+        text if isinstance(error, (ValueError, ImportError, FloatingPointError)) else f"{type(error).__name__}: {text}"
     )
-    x, ta, tb, ts = (lamina.from_numpy(v) for v in (wide, a, b, small))
-
-    def repeat(f: Callable[[], object]) -> Callable[[], None]:
-        def many() -> None:
-            for _ in range(100):
-                f()
-
-        return many
-
-    cases: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
-        ("100 × (x + y), 4×4", repeat(lambda: ts + ts), repeat(lambda: small + small)),
-        ("exp, 10⁶ numbers", lambda: x.exp(), lambda: np.exp(wide)),
-        ("tanh, 10⁶ numbers", lambda: x.tanh(), lambda: np.tanh(wide)),
-        ("sum of 10⁶ numbers", lambda: x.sum(), lambda: wide.sum()),
-        ("A @ B, 512×512", lambda: ta @ tb, lambda: a @ b),
-        ("copy of a transposed 1000×1000", lambda: x.T.contiguous(), lambda: np.ascontiguousarray(wide.T)),
-    ]
-    print(f"{'':32}{'lamina':>10}{'NumPy':>11}{'ratio':>8}")
-    for name, ours, theirs in cases:
-        own, other, ratio = paired_medians(ours, theirs)
-        print(f"{name:32}{own:7.0f} µs{other:8.0f} µs{ratio:7.1f}×")
 
 
-def main() -> None:
+def _train(asked: argparse.Namespace) -> int:
+    recipe = find(asked.recipe)
+    settings = parse(recipe, asked.set)
+    if asked.threads is not None:
+        if asked.threads < 1:
+            raise UsageError(f"--threads must be at least 1, got {asked.threads}")
+        lamina.set_num_threads(asked.threads)
+    out = asked.out or Path("runs") / recipe.name
+    out.mkdir(parents=True, exist_ok=True)
+    _note_settings(recipe, settings, asked, out)
+    lamina.manual_seed(asked.seed)
     print(
-        f"lamina {lamina.__version__} with the {lamina._C._target()} kernels and {lamina.get_num_threads()} threads\n"
+        f"lamina {lamina.__version__}, {lamina._C._target()} kernels, {lamina.get_num_threads()} threads: {recipe.about}"
     )
-    rng = np.random.default_rng(3)
-    points, labels = two_spirals(rng)
-    parameters = network(rng, 2, 48, 48, 1)
-    train(parameters, lamina.from_numpy(points), lamina.from_numpy(labels))
-    print()
-    draw(parameters, points, labels)
-    print()
-    compare_with_numpy(rng)
+    begun = time.monotonic()
+    result = recipe.run(settings, Run(out, asked.resume, not asked.quiet))
+    print(f"\n{result.summary}")
+    print(f"{time.monotonic() - begun:.1f} s; written to {out}: {', '.join(f.name for f in result.files)} and more")
+    if not result.met:
+        print("lamina: the expectation was not met", file=sys.stderr)
+        return NOT_MET
+    return 0
+
+
+def _note_settings(recipe: Recipe, settings: Any, asked: argparse.Namespace, out: Path) -> None:
+    """Keeps the settings beside the checkpoint; a run is resumed with those that it had."""
+    from lamina._atomic import write_text
+
+    chosen = {"recipe": recipe.name, "seed": asked.seed, **dataclasses.asdict(settings)}
+    now = json.loads(json.dumps(chosen, default=str))
+    file = out / "settings.json"
+    if asked.resume and file.exists():
+        try:
+            before = dict(json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} is damaged: {error}") from error
+        differ = [k for k in now.keys() | before.keys() if now.get(k) != before.get(k)]
+        if differ:
+            list_ = ", ".join(f"{k}={before.get(k)} (now {now.get(k)})" for k in sorted(differ))
+            raise UsageError(f"the run in {out} had other settings: {list_}; resume it with the same")
+    write_text(file, json.dumps(now, indent=2) + "\n")
+
+
+def _recipes(asked: argparse.Namespace) -> int:
+    if asked.recipe:
+        recipe = find(asked.recipe)
+        print(f"{recipe.name}: {recipe.about}\n\n{describe(recipe)}")
+        return 0
+    for name, about in RECIPES.items():
+        print(f"{name:12}{about}")
+    print("\n`lamina recipes NAME` shows the settings of one, `lamina train NAME --set key=value …` changes them.")
+    return 0
+
+
+def _info(asked: argparse.Namespace) -> int:
+    from importlib import metadata
+
+    lamina.show_config()
+    for package, purpose in (
+        ("numpy", "arrays"),
+        ("scikit-learn", "bundled data sets"),
+        ("matplotlib", "pictures"),
+        ("rich", "progress bars"),
+    ):
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            version = "not installed"
+        print(f"{package:<17}  {version} ({purpose})")
+    return 0
+
+
+def _bench(arguments: Sequence[str]) -> int:
+    sys.path.insert(0, os.getcwd())
+    if util.find_spec("bench") is None or util.find_spec("bench.harness") is None:
+        raise ModuleNotFoundError(
+            "the benchmarks are not part of the installed package: run this in the folder of the source code, where bench/ "
+            "is, after pip install '.[bench]'"
+        )
+    import subprocess
+
+    return subprocess.run([sys.executable, "-m", "bench", *arguments], check=False).returncode
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -100,7 +100,8 @@ def plot_history(history: History, path: str | os.PathLike[str], title: str = ""
             _mark_best(axis, history, name)
             if name == "loss":
                 _log_if_wide(axis)
-            axis.legend()
+            ends = [(line.get_ydata()[0], line.get_ydata()[-1]) for line in axis.lines]
+            axis.legend(loc="upper right" if ends and ends[0][0] >= ends[0][1] else "lower right")
 
 
 def _whole_epochs(axis: Any, epochs: int) -> None:
@@ -116,7 +117,9 @@ def _mark_best(axis: Any, history: History, name: str) -> None:
         return
     falls = points[-1][0] <= points[0][0]
     value, epoch = min(points) if falls else max(points, key=lambda p: (p[0], -p[1]))
-    axis.plot([epoch], [value], "o", ms=8, mfc="white", mec=ORANGE, mew=2, label=f"best: {value:.4g}", zorder=5)
+    axis.plot(
+        [epoch], [value], "o", ms=8, mfc="white", mec=ORANGE, mew=2, label=f"best: {value:.4g}", zorder=5, clip_on=False
+    )
 
 
 def _log_if_wide(axis: Any) -> None:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import lamina
 from lamina import Tensor
 from lamina.metrics import Mean, Metric
 from lamina.nn import Module
+from lamina.nn.utils import clip_grad_norm_
 from lamina.train.callbacks import Callback
 from lamina.train.checkpoint import load_checkpoint, save_checkpoint
 from lamina.train.history import History
@@ -94,7 +94,7 @@ class Trainer:
             self._check_finite(loss, batch)
         loss.backward()
         if self.clip_norm is not None:
-            import_module("lamina.nn.utils").clip_grad_norm_(self.model.parameters(), self.clip_norm)
+            clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
         return loss.detach(), output.detach(), target
 

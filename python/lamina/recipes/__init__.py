@@ -1,0 +1,25 @@
+"""Ready-made experiments: each a file with a dataclass of settings and a function `run`, and a row below."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+
+from lamina.recipes.settings import Recipe, UsageError
+
+# name: the module that has it, what it shows
+RECIPES = {
+    "mlp": "a multi-layer perceptron reads handwritten digits (scikit-learn's; MNIST from a folder of yours)",
+    "gaussian": "regression that knows how sure it is: mean and variance by Gaussian NLL",
+    "boolean": "why deep: logistic regression, one hidden layer and deep narrow nets on the parity of D bits",
+}
+
+
+def find(name: str) -> Recipe:
+    """The recipe of this name."""
+    if name not in RECIPES:
+        near = get_close_matches(name, RECIPES, 1, 0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"there is no recipe {name!r}{hint} (lamina recipes lists them: {', '.join(RECIPES)})")
+    module = import_module(f"lamina.recipes.{name}")
+    return Recipe(name, RECIPES[name], module.Settings, module.run)
