@@ -101,8 +101,8 @@ class _Recurrent(Module):
             outputs = []
             for direction, suffix in enumerate(self._suffixes(layer)):
                 place = layer * self.num_directions + direction
-                first = [None if s is None else s[place] for s in states]
-                y, *reached = self._direction(x, suffix, *first, lengths, direction == 1)
+                h, c = (None if s is None else s[place] for s in states)
+                y, *reached = self._direction(x, suffix, h, c, lengths, direction == 1)
                 outputs.append(y)
                 for collected, state in zip(last, reached, strict=True):
                     collected.append(state)
@@ -118,10 +118,21 @@ class _Recurrent(Module):
         def parameter(name: str) -> Any:
             return getattr(self, f"{name}_{suffix}")
 
-        biases = (parameter("bias_ih"), parameter("bias_hh")) if self.bias else (None, None)
-        peephole = _C.stack([parameter(name) for name in self.peepholes]) if self.peepholes else None
-        weights = parameter("weight_ih"), parameter("weight_hh"), *biases, peephole
-        return _C._rnn(self.cell, x, *weights, h, c, lengths, reverse, self.options, self.leak or 1.0)
+        return _C._rnn(
+            self.cell,
+            x,
+            parameter("weight_ih"),
+            parameter("weight_hh"),
+            parameter("bias_ih") if self.bias else None,
+            parameter("bias_hh") if self.bias else None,
+            _C.stack([parameter(name) for name in self.peepholes]) if self.peepholes else None,
+            h,
+            c,
+            lengths,
+            reverse,
+            self.options,
+            self.leak or 1.0,
+        )
 
     # ---- what may be handed in ----
 
@@ -246,7 +257,8 @@ class LSTM(_Recurrent):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         if hx is not None and (not isinstance(hx, tuple | list) or len(hx) != 2):
             raise TypeError(f"LSTM: expected the first states as a pair (h, c), got {type(hx).__name__}")
-        y, h, c = self._run(input, *(hx or (None, None)), lengths)
+        first_h, first_c = hx or (None, None)
+        y, h, c = self._run(input, first_h, first_c, lengths)
         assert c is not None
         return y, (h, c)
 
