@@ -183,6 +183,24 @@ def test_an_optimizer_may_die_before_its_parameters():
     assert all(np.isfinite(to_numpy(p)).all() for p in copied.parameters())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_may_be_converted_while_training(kind):
+    """Its parameters stay the objects that the optimizer knows; states go with their type."""
+    model, twin = network(), network()
+    options = {"lr": 0.01} | ({"momentum": 0.9} if kind is optim.SGD else {})
+    optimizer, other = kind(model.parameters(), **options), kind(twin.parameters(), **options)
+    for i, dtype in enumerate([lamina.float32, lamina.float64, lamina.float64, lamina.bfloat16, lamina.float32]):
+        model.to(dtype)
+        for net, o in ((model, optimizer), (twin, other)):
+            o.zero_grad()
+            x = lamina.tensor(np.random.default_rng(i).standard_normal((4, 5)))
+            (net(x.to(net[0].weight.dtype)) ** 2).sum().backward()
+            o.step()
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        assert p.dtype is lamina.float32
+        np.testing.assert_allclose(to_numpy(p), to_numpy(q), atol=0.03)  # one step was taken in bfloat16
+
+
 def test_a_graph_from_before_the_move_still_works():
     p = nn.Parameter(lamina.ones(5))
     loss = (p * p).sum()

@@ -35,7 +35,7 @@ class Accumulator final : public Node {
       add_gradient_in_place(sum, grad);
       return;
     }
-    if (home.defined() && !home.impl()->wrapper) {
+    if (home.defined() && home.dtype() == leaf_->dtype && !home.impl()->wrapper) {
       set_gradient(home, grad);
       sum = home;
       return;

@@ -71,19 +71,45 @@ OptimGroup::OptimGroup(OptimRule rule, const OptimOptions& options, const std::v
   }
   const Unrecorded once;  // replays must not set up anew
   device_ = parameters[0].device();
-  slot_of_.resize(parameters.size());
+  arrange(parameters);
+  const auto doubles = [](std::size_t bytes) { return Dims{static_cast<std::int64_t>(bytes / sizeof(double))}; };
+  numbers_ = full(doubles(sizeof(OptimOptions)), Scalar(0.0), DType::f64, device_);
+  for (const OptimOption& o : optim_options()) set(o, options.*o.number);
+  clocks_ = full(doubles(parameters.size() * sizeof(OptimClock)), Scalar(0.0), DType::f64, device_);
+  clock_use_.push_back({static_cast<int>(parameters.size()), 0});
+}
+
+void OptimGroup::arrange(const std::vector<Tensor>& parameters) {
+  slots_.clear();
   slots_.reserve(parameters.size());
+  slot_of_.resize(parameters.size());
   for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16}) {
     std::vector<std::size_t> indices;
     for (std::size_t i = 0; i < parameters.size(); ++i)
       if (parameters[i].dtype() == dtype) indices.push_back(i);
     if (!indices.empty()) adopt(indices, parameters, dtype);
   }
-  const auto doubles = [](std::size_t bytes) { return Dims{static_cast<std::int64_t>(bytes / sizeof(double))}; };
-  numbers_ = full(doubles(sizeof(OptimOptions)), Scalar(0.0), DType::f64, device_);
-  for (const OptimOption& o : optim_options()) set(o, options.*o.number);
-  clocks_ = full(doubles(parameters.size() * sizeof(OptimClock)), Scalar(0.0), DType::f64, device_);
-  clock_use_.push_back({static_cast<int>(parameters.size()), 0});
+}
+
+// A model converted to another type since has parameters of that type in memory of their own: they need new places, and
+// states of the type that goes with them.
+void OptimGroup::follow_conversions() {
+  const auto as_known = [](const Slot& s) { return s.parameter.dtype() == s.dtype; };
+  if (std::all_of(slots_.begin(), slots_.end(), as_known)) [[likely]]
+    return;
+  const Unrecorded once;
+  const std::vector<Slot> before = std::move(slots_);
+  const std::vector<std::size_t> slot_before = slot_of_;
+  std::vector<Tensor> parameters;
+  for (const std::size_t s : slot_before) parameters.push_back(before[s].parameter);
+  arrange(parameters);
+  for (std::size_t i = 0; i < parameters.size(); ++i) slots_[slot_of_[i]].clock = before[slot_before[i]].clock;
+  for (int k = 0; k < kOptimStates; ++k) {
+    if (!before[0].state[k].defined()) continue;
+    make_state(k);
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      write_copy(slots_[slot_of_[i]].state[k], before[slot_before[i]].state[k]);
+  }
 }
 
 void OptimGroup::adopt(const std::vector<std::size_t>& indices, const std::vector<Tensor>& parameters, DType dtype) {
@@ -94,6 +120,7 @@ void OptimGroup::adopt(const std::vector<std::size_t>& indices, const std::vecto
     const Tensor& p = group[k];
     Slot slot{};
     slot.parameter = p;
+    slot.dtype = dtype;
     slot.moved = move_to_slot(p, places[k]);
     if (!slot.moved && !p.contiguous()) slot.staging = places[k];
     slot.pitch = slot_elements(p.numel(), dtype);
@@ -143,18 +170,26 @@ int OptimGroup::states(int (&which)[kOptimStates]) const {
 void OptimGroup::make_states() {
   int which[kOptimStates];
   const int count = states(which);
-  for (int c = 0; c < count; ++c) {
-    const int k = which[c];
-    if (slots_[0].state[k].defined()) continue;
-    const Unrecorded once;
-    for (std::size_t from = 0, to; from < slots_.size(); from = to) {
-      const DType dtype = slots_[from].parameter.dtype();
-      std::vector<Tensor> like;
-      for (to = from; to < slots_.size() && slots_[to].parameter.dtype() == dtype; ++to)
-        like.push_back(slots_[to].parameter);
-      const std::vector<Tensor> arena = make_arena(like, state_type(dtype));
-      for (std::size_t s = from; s < to; ++s) slots_[s].state[k] = arena[s - from];
-    }
+  for (int c = 0; c < count; ++c)
+    if (!slots_[0].state[which[c]].defined()) make_state(which[c]);
+}
+
+void OptimGroup::make_state(int k) {
+  const Unrecorded once;
+  for_each_type([&](std::size_t from, const std::vector<Tensor>& like, DType dtype) {
+    const std::vector<Tensor> arena = make_arena(like, state_type(dtype));
+    for (std::size_t s = 0; s < arena.size(); ++s) slots_[from + s].state[k] = arena[s];
+  });
+}
+
+// body(first slot, parameters, their type) for every stretch of slots of one type.
+template <class Body>
+void OptimGroup::for_each_type(Body body) {
+  for (std::size_t from = 0, to; from < slots_.size(); from = to) {
+    std::vector<Tensor> like;
+    for (to = from; to < slots_.size() && slots_[to].dtype == slots_[from].dtype; ++to)
+      like.push_back(slots_[to].parameter);
+    body(from, like, slots_[from].dtype);
   }
 }
 
@@ -265,6 +300,7 @@ void OptimGroup::for_each_run(Launch launch) {
 }
 
 void OptimGroup::step() {
+  follow_conversions();
   find_present(false);
   if (present_.empty()) return;
   split_clocks();
@@ -312,16 +348,13 @@ void OptimGroup::zero_grad(bool set_to_none) {
 
 void OptimGroup::look_ahead() {
   check(rule_ == OptimRule::sgd && options_.momentum != 0, "look_ahead: needs momentum");
+  follow_conversions();
   if (!slots_[0].before.defined()) {
     const Unrecorded once;
-    for (std::size_t from = 0, to; from < slots_.size(); from = to) {
-      std::vector<Tensor> like;
-      const DType dtype = slots_[from].parameter.dtype();
-      for (to = from; to < slots_.size() && slots_[to].parameter.dtype() == dtype; ++to)
-        like.push_back(slots_[to].parameter);
+    for_each_type([&](std::size_t from, const std::vector<Tensor>& like, DType dtype) {
       const std::vector<Tensor> arena = make_arena(like, dtype);
-      for (std::size_t s = from; s < to; ++s) slots_[s].before = arena[s - from];
-    }
+      for (std::size_t s = 0; s < arena.size(); ++s) slots_[from + s].before = arena[s];
+    });
   }
   find_present(true);
   for_each_run([&](const OptimRun& run, int, const Present& first) {

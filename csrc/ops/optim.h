@@ -67,6 +67,7 @@ class OptimGroup {
  private:
   struct Slot {
     Tensor parameter;
+    DType dtype;
     Tensor staging;  // where a parameter that is not contiguous is updated
     bool moved;      // lies in an arena
     int clock;
@@ -81,8 +82,13 @@ class OptimGroup {
     Tensor grad, parameter;
     bool padded;
   };
+  void arrange(const std::vector<Tensor>& parameters);
+  void follow_conversions();
   void adopt(const std::vector<std::size_t>& indices, const std::vector<Tensor>& parameters, DType dtype);
   void make_states();
+  void make_state(int k);
+  template <class Body>
+  void for_each_type(Body body);
   int states(int (&which)[kOptimStates]) const;
   void find_present(bool all);
   void split_clocks();
