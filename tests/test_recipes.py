@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 
@@ -145,6 +146,27 @@ def test_resume_goes_on_and_refuses_other_settings(tmp_path, capsys):
     capsys.readouterr()
     said = refused(capsys, 2, "train", "mlp", "--out", stopped, "--resume", *settings[:-1])
     assert "had other settings: patience=2 (now 12)" in said
+
+
+@needs_everything
+def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
+    settings = ["--set", "epochs=25", "hidden=16", "patience=25"]
+    words = [sys.executable, "-u", "-m", "lamina", "train", "mlp", "--out", str(tmp_path / "stopped"), *settings]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while not process.stdout.readline().startswith("epoch  3/25"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted in epoch" in said
+    assert "the last good checkpoint is" in said
+    assert errors == "\nlamina: interrupted\n"
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    assert main(["train", "mlp", "--out", str(tmp_path / "stopped"), "--resume", *settings]) in (0, 3)
+    assert main(["train", "mlp", "--out", str(tmp_path / "whole"), *settings]) in (0, 3)
+    models = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("stopped", "whole")]
+    assert models[0] == models[1]
 
 
 # ---- the command line ----
