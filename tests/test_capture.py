@@ -324,6 +324,29 @@ def test_a_captured_net_follows_changes_of_its_weights():
             weight.mul_(-1.5)
 
 
+def test_captured_inference_follows_captured_training():
+    """The one keeps weights packed, the other writes them without a word from Python."""
+    weight = lamina.tensor(array(256, 128), requires_grad=True)
+    x = lamina.tensor(array(32, 128))
+
+    def descend(x):
+        weight.grad = None
+        lamina.linear(x, weight).square().mean().backward()
+        with lamina.no_grad():
+            weight.sub_(weight.grad)
+
+    train, infer = lamina.capture(descend), lamina.capture(lambda x: (lamina.linear(x, weight), x @ weight.T))
+    for i in range(8):
+        train(x)
+        with lamina.inference_mode():
+            for _ in range(1 + i % 3):
+                first, second = infer(x)
+            wanted = lamina.linear(x, weight.detach().clone()).numpy()
+        np.testing.assert_array_equal(first.numpy(), wanted)
+        np.testing.assert_array_equal(second.numpy(), wanted)
+    assert len(train.recordings) == len(infer.recordings) == 1
+
+
 def test_weights_written_after_their_use_in_the_step():
     weight = lamina.tensor(array(256, 128))
     twin = weight.clone()

@@ -180,7 +180,7 @@ class Step {
   void open() {
     check_as(ErrorKind::runtime, !open_recording(),
              "capture: a step is being recorded on this thread already; a captured step cannot run inside another");
-    recording_ = std::make_unique<Recording>();
+    recording_ = std::make_unique<Recording>(grad_enabled());
     grad_mode_ = grad_enabled();
     current_stream().set_recording(recording_.get());
   }
@@ -328,6 +328,8 @@ void bind_capture(py::module_& m) {
       .def(
           "take_results", [](Step& s, const py::object& results) { s.take_results(results.ptr()); }, py::arg("results"))
       .def("results", &Step::results, py::arg("copied"))
+      .def(
+          "timings", [](Step& s, int replays) { return s.recording().timings(replays); }, py::arg("replays"))
       .def("watch", &Step::watch, py::arg("module"))
       .def_property_readonly("survivors", &Step::survivors)
       .def_property_readonly("signature", &Step::signature)

@@ -1,6 +1,7 @@
 #include "core/recording.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/stream.h"
 
@@ -77,6 +78,16 @@ void RecordingMemory::bump_versions() noexcept {
 
 // ---- recording ----
 
+namespace {
+
+// The same memory, but another object: who counts the holders of a gradient is not to count us.
+Tensor twin(const Tensor& t) { return t.defined() ? detach(t) : Tensor(); }
+bool same_memory(const Tensor& a, const Tensor& b) {
+  return a.defined() == b.defined() && (!a.defined() || a.impl()->data == b.impl()->data);
+}
+
+}  // namespace
+
 Recording::~Recording() { memory_->close(); }
 
 void* Recording::room(std::size_t bytes, std::size_t alignment) {
@@ -104,12 +115,22 @@ void Recording::written(Storage& s) {
   written_.insert(&s);
 }
 
+Tensor Recording::derived_from(const Tensor& source) const {
+  for (const Derived& d : derived_) {
+    const Tensor& s = d.source;
+    if (s.data() == source.data() && s.dtype() == source.dtype() && s.shape() == source.shape() &&
+        s.strides() == source.strides())
+      return d.result;
+  }
+  return {};
+}
+
 Recording::LeafGrad* Recording::journal(const Tensor& leaf, bool read) {
   if (leaf.storage().home() == memory_.get()) return nullptr;  // made by the step, like its gradient
   const auto known = std::find_if(leaves_.begin(), leaves_.end(), [&](const LeafGrad& l) { return l.leaf == leaf; });
   if (known != leaves_.end()) return &*known;
   const GradState* state = leaf.impl()->grad_state_or_null();
-  leaves_.push_back({leaf, read, false, read && state ? state->grad : Tensor(), {}});
+  leaves_.push_back({leaf, read, false, read && state ? twin(state->grad) : Tensor(), {}});
   return &leaves_.back();
 }
 void Recording::grad_read(const Tensor& leaf) { journal(leaf, true); }
@@ -119,13 +140,13 @@ void Recording::grad_written(const Tensor& leaf) {
 
 void Recording::finish() {
   for (LeafGrad& l : leaves_)
-    if (l.written) l.after = l.leaf.impl()->grad_state().grad;
+    if (l.written) l.after = twin(l.leaf.impl()->grad_state().grad);
 }
 
 bool Recording::grads_are_as_found() const {
   return std::all_of(leaves_.begin(), leaves_.end(), [](const LeafGrad& l) {
     const GradState* state = l.leaf.impl()->grad_state_or_null();
-    return !l.read_first || (state ? state->grad == l.before : !l.before.defined());
+    return !l.read_first || same_memory(state ? state->grad : Tensor(), l.before);
   });
 }
 
@@ -136,22 +157,37 @@ std::size_t Recording::survivors(const std::vector<Tensor>& expected) const {
   };
   for (const Tensor& t : expected) add(t);
   for (const Tensor& t : constants_) add(t);
+  for (const Derived& d : derived_) add(d.result);
   for (const LeafGrad& l : leaves_) add(l.after);
   return memory_->live() - known.size();
 }
 
 void Recording::replay() {
-  for (Refresh& r : refreshes_) {
-    const std::uint32_t version = r.source->version.load(std::memory_order_relaxed);
-    if (version == r.version) continue;
-    r.launch->run(r.launch);
-    r.version = version;
+  for (Derived& d : derived_) {
+    if (d.source.version() == d.version) continue;
+    d.launch->run(d.launch);
+    d.version = d.source.version();
   }
   for (Storage* s : written_) s->version.fetch_add(1, std::memory_order_relaxed);
   memory_->bump_versions();
   for (const Launch* launch : launches_) launch->run(launch);
-  for (const LeafGrad& l : leaves_)
-    if (l.written) l.leaf.impl()->grad_state().grad = l.after;
+  for (const LeafGrad& l : leaves_) {
+    if (!l.written) continue;
+    Tensor& grad = l.leaf.impl()->grad_state().grad;
+    if (!same_memory(grad, l.after)) grad = twin(l.after);
+  }
+}
+
+std::vector<double> Recording::timings(int replays) {
+  std::vector<double> least(launches_.size(), 1e9);
+  for (int r = 0; r < replays; ++r)
+    for (std::size_t i = 0; i < launches_.size(); ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      launches_[i]->run(launches_[i]);
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      least[i] = std::min(least[i], took.count());
+    }
+  return least;
 }
 
 }  // namespace lamina

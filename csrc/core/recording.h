@@ -48,7 +48,8 @@ class RecordingMemory : public RefCounted {
 
 class Recording {
  public:
-  Recording() : memory_(new RecordingMemory) {}
+  // Whoever will not train the weights of the step may keep what is derived from them.
+  explicit Recording(bool weights_change) : weights_change(weights_change), memory_(new RecordingMemory) {}
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
   ~Recording();
@@ -65,18 +66,20 @@ class Recording {
   RecordingMemory& memory() const { return *memory_; }
 
   // ---- called while recording ----
+  const bool weights_change;
   void touch(Storage& s);             // a launch may use its memory
   void keep(const Tensor& constant);  // written by the host, once; no launch may reuse its memory
   void written(Storage& s);           // a replay changes it: its version counts on
   void grad_read(const Tensor& leaf);
   void grad_written(const Tensor& leaf);
-  // `run` at the beginning of a replay, if `source` was changed since the last time; its results outlive the replay.
+  // `result` was made of `source` by this kernel. A replay makes it anew at its beginning if the source has changed.
   template <class... P>
-  void when_changed(Storage& source, void (*kernel)(P...), std::decay_t<P>... args) {
+  void derive(const Tensor& source, const Tensor& result, void (*kernel)(P...), std::decay_t<P>... args) {
     using L = LaunchOf<P...>;
-    touch(source);
-    refreshes_.push_back({&source, source.version, new (room(sizeof(L), alignof(L))) L(kernel, args...)});
+    touch(source.storage());
+    derived_.push_back({source, result, source.version(), new (room(sizeof(L), alignof(L))) L(kernel, args...)});
   }
+  Tensor derived_from(const Tensor& source) const;  // undefined if nothing was
   bool writes(Storage& s) const { return written_.contains(&s); }
 
   // ---- afterwards ----
@@ -84,6 +87,8 @@ class Recording {
   bool grads_are_as_found() const;
   // Storage made by the step that lives on, beside `expected` and what `.grad` holds.
   std::size_t survivors(const std::vector<Tensor>& expected) const;
+  // Seconds of each launch in a replay, the least of so many.
+  std::vector<double> timings(int replays);
 
  private:
   struct Launch {
@@ -99,8 +104,8 @@ class Recording {
     void (*kernel)(P...);
     std::tuple<std::decay_t<P>...> args;
   };
-  struct Refresh {
-    Storage* source;
+  struct Derived {
+    Tensor source, result;
     std::uint32_t version;
     const Launch* launch;
   };
@@ -118,7 +123,7 @@ class Recording {
   std::vector<const Launch*> launches_;
   std::vector<std::unique_ptr<std::byte[]>> pages_;
   std::size_t page_used_ = 0, page_size_ = 0;
-  std::vector<Refresh> refreshes_;
+  std::vector<Derived> derived_;
   std::unordered_map<Storage*, Ref<Storage>> outside_;
   std::unordered_set<Storage*> written_;  // of those outside
   std::vector<Tensor> constants_;

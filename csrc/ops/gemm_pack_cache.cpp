@@ -33,12 +33,29 @@ Entry* find(std::vector<Entry>& entries, const Tensor& b) {
   return nullptr;
 }
 
+Tensor empty_packed(const Tensor& b) {
+  const std::size_t bytes = kernels(b.device()).gemm.packed_bytes(b.dtype(), b.size(0), b.size(1));
+  return empty({static_cast<std::int64_t>(bytes)}, DType::u8, b.device());
+}
+GemmOperand operand(const Tensor& b) { return {.data = b.data(), .row = b.strides()[0], .col = b.strides()[1]}; }
+
 Tensor pack(const Tensor& b) {
-  const GemmTable& gemm = kernels(b.device()).gemm;
-  const std::int64_t k = b.size(0), n = b.size(1);
-  const Tensor packed = empty({static_cast<std::int64_t>(gemm.packed_bytes(b.dtype(), k, n))}, DType::u8, b.device());
-  const GemmOperand operand{.data = b.data(), .row = b.strides()[0], .col = b.strides()[1]};
-  current_stream().launch(gemm.pack_b, packed.data(), b.dtype(), b.dtype(), operand, k, n);
+  const Tensor packed = empty_packed(b);
+  current_stream().launch(kernels(b.device()).gemm.pack_b, packed.data(), b.dtype(), b.dtype(), operand(b), b.size(0),
+                          b.size(1));
+  return packed;
+}
+
+// For a recording there is no version to go by: a replay packs anew what was changed since the last one. Where every
+// step changes the weights that gains nothing.
+Tensor pack_for(Recording& recording, const Tensor& b) {
+  if (recording.weights_change || b.storage().home() == &recording.memory() || recording.writes(b.storage())) return {};
+  if (const Tensor known = recording.derived_from(b); known.defined()) return known;
+  const Tensor packed = empty_packed(b);
+  const auto kernel = kernels(b.device()).gemm.pack_b;
+  recording.derive(b, packed, kernel, packed.data(), b.dtype(), b.dtype(), operand(b), b.size(0), b.size(1));
+  const Unrecorded beside;
+  current_stream().launch(kernel, packed.data(), b.dtype(), b.dtype(), operand(b), b.size(0), b.size(1));
   return packed;
 }
 
@@ -48,9 +65,9 @@ Tensor packed_matrix(const Tensor& b, std::int64_t rows) {
   Storage& storage = b.storage();
   if (b.ndim() != 2 || b.numel() < kFewestElements || rows < kFewestRows || rows > kMostRows) return {};
   if (b.dtype() != DType::f32 && b.dtype() != DType::f64) return {};
-  // Memory that others may write without a word to us cannot be cached; nor can a recording follow changes of its
-  // weights.
-  if (storage.exposed || current_stream().recording() || !kernels(b.device()).gemm.pack_b) return {};
+  // Memory that others may write without a word to us cannot be cached.
+  if (storage.exposed || !kernels(b.device()).gemm.pack_b) return {};
+  if (Recording* recording = open_recording()) return pack_for(*recording, b);
 
   const std::lock_guard lock(mutex);
   if (!storage.cache) storage.cache = std::make_shared<PackedMatrices>();
