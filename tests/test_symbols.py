@@ -35,8 +35,8 @@ def objects() -> dict[str, list[Path]]:
     build = latest_build()
     assert build is not None
     return {
-        folder.name.removeprefix("lamina_").removesuffix(".dir"): sorted((folder / "csrc/cpu").glob("*.cc.o"))
-        for folder in sorted((build / "CMakeFiles").glob("lamina_*.dir"))
+        folder.parent.name.removeprefix("lamina_").removesuffix(".dir"): sorted(folder.glob("*.cc.o"))
+        for folder in sorted((build / "csrc/CMakeFiles").glob("lamina_*.dir/cpu"))
     }
 
 

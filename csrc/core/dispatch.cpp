@@ -5,6 +5,10 @@
 
 #include "core/errors.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 // The instruction sets of this build, best first (CMakeLists.txt).
 #ifdef LAMINA_WITH_AVX512
 #define LAMINA_IF_AVX512(X) X(avx512)
@@ -38,10 +42,17 @@ LAMINA_CPU_TARGETS(LAMINA_DECLARE_TARGET)
 
 namespace {
 
+#if defined(__x86_64__)
+bool machine_has_f16c() {  // a name that Clang 14's __builtin_cpu_supports does not know
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 bool machine_has(const char* target) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && machine_has_f16c() &&
                     __builtin_cpu_supports("bmi2");
   if (!std::strcmp(target, "avx2")) return avx2;
   if (!std::strcmp(target, "avx512"))
