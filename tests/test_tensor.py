@@ -91,11 +91,26 @@ def test_type_on_demand_in_numpys_and_pythons_words():
 
 
 class Endless:
+    """Its own element; says that it is as long as it is told to."""
+
+    def __init__(self, length=3, element=None):
+        self.length, self.element = length, element
+
     def __len__(self):
-        return 3
+        return self.length
 
     def __getitem__(self, i):
-        return self
+        return self if self.element is None else self.element
+
+
+class Short(Endless):
+    def __getitem__(self, i):
+        return [1.0, 2.0][i]
+
+
+class Failing(Endless):
+    def __getitem__(self, i):
+        raise KeyError("mine")
 
 
 class Shrinking:
@@ -138,14 +153,61 @@ Shrinking.list = [Shrinking(), 2, 3]
         (1, {"requires_grad": 1}, TypeError, "requires_grad must be True or False"),
         (1, {"requires_grad": True}, TypeError, "only floating-point"),
         (1, {"shape": (1,)}, TypeError, "unexpected argument 'shape'"),
-        (recursive, {}, ValueError, "at most 8 dimensions"),
+        (
+            recursive,
+            {},
+            ValueError,
+            "tensor: the data is nested more than 8 levels deep; a tensor has at most 8 dimensions",
+        ),
+        ([recursive] * 1000, {}, ValueError, "at most 8 dimensions"),
+        (Endless(), {}, ValueError, "at most 8 dimensions"),
+        (Endless(2**62), {}, ValueError, "too many elements|at most 8 dimensions"),
+        (
+            Endless(2**50, 1.0),
+            {},
+            MemoryError,
+            r"tensor: data of shape \(1125899906842624,\), .* does not fit into memory",
+        ),
+        (Endless(2**62, 1.0), {}, MemoryError, "does not fit into memory"),
+        (Endless(2**62, [1.0, 2.0, 3.0, 4.0]), {}, ValueError, "too many elements"),
+        (range(2**50), {}, MemoryError, "does not fit into memory"),
+        (Endless(-1), {}, ValueError, "__len__"),
+        (Endless("3"), {}, TypeError, "."),
+        (Endless(2**70), {}, OverflowError, "."),
+        (Short(3), {}, ValueError, "tensor: the length of a Short is 3, but it has only 2 elements"),
+        (Failing(3), {}, KeyError, "mine"),
         (Shrinking.list, {}, RuntimeError, "changed its size"),
     ],
     ids=lambda x: None if isinstance(x, list) else str(x)[:20],
 )
 def test_bad_data(data, kwargs, kind, message):
+    # Also objects that never end: nothing is read further than its length.
     with pytest.raises(kind, match=message):
         lamina.tensor(data, **kwargs)
+
+
+def test_objects_that_say_how_long_they_are():
+    assert lamina.tensor(Endless(3, 1.0)).tolist() == [1, 1, 1]  # and would go on for ever
+    assert lamina.tensor(Short(2)).tolist() == [1, 2] and lamina.tensor(Short(1)).tolist() == [1]
+    assert lamina.zeros(Endless(2, 3)).shape == (3, 3)
+    for call in (lambda: lamina.zeros(Endless(2**62, 1)), lambda: lamina.ones(1).reshape(Endless(9, 1))):
+        with pytest.raises(ValueError, match="at most 8 dimensions"):
+            call()
+
+
+def test_names_that_are_no_utf8():
+    for call in (
+        lambda: lamina.zeros(2, dtype="\ud800"),
+        lambda: lamina.zeros(2, device="\ud800"),
+        lambda: lamina.zeros(2, **{"\ud800": 1}),
+        lambda: lamina.add(1, lamina.ones(2), **{"\ud800": 1}),
+        lambda: lamina.relu(lamina.ones(2), **{"\ud800": 1}),
+        lambda: lamina.ones(2).sum(**{"\ud800": 1}),
+        lambda: lamina.ones(2).norm("\ud800"),
+        lambda: lamina.einsum("\ud800", lamina.ones(2)),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            call()
 
 
 anything = st.recursive(
@@ -470,7 +532,72 @@ def test_pickle_without_copies():
 
 
 class Named(lamina.Tensor):
-    pass
+    name = "none"
+
+
+class Slotted(lamina.Tensor):
+    __slots__ = ("place",)
+
+
+class Remembering(lamina.Tensor):
+    """Pickles as it wishes."""
+
+    def __getstate__(self):
+        return {"kept": self.kept}
+
+    def __setstate__(self, state):
+        self.kept = state["kept"] + 1
+
+
+def copies(t):
+    yield copy.copy(t)
+    yield copy.deepcopy(t)
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        yield pickle.loads(pickle.dumps(t, protocol))
+
+
+def test_subclasses():
+    x = Named([1.0, 2.0], requires_grad=True)
+    assert type(x) is Named and isinstance(x, lamina.Tensor) and x.requires_grad and x.is_leaf
+    assert repr(x) == "Named([1., 2.], requires_grad=True)"
+    y = Named([1.0])
+    y.requires_grad = True
+    assert y.requires_grad and y.requires_grad_(False) is y and not y.requires_grad
+    assert Named(lamina.ones(2, dtype="int32")).dtype is lamina.int32 and Named().shape == (0,)
+    for plain in (x * 2, x[0], x.detach(), x.data, x.clone(), x.reshape(2, 1), -x, x.sum()):
+        assert type(plain) is lamina.Tensor  # what is made of it is no longer that
+    for same in (x.to("float32"), x.contiguous(), x.reshape(2), x.cpu(), +x, y.add_(1), y.mul_(2)):
+        assert type(same) is Named
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("make", [Named, nn.Parameter, nn.Buffer], ids=lambda c: c.__name__)
+def test_copies_of_subclasses(make):
+    x = make(lamina.tensor([1.0, 2.0]))
+    x.requires_grad_(make is not nn.Buffer)
+    x.name, x.list = "mine", [x]
+    for made in copies(x):
+        assert type(made) is make and made is not x and made.tolist() == [1, 2]
+        assert made.requires_grad == x.requires_grad and made.is_leaf
+        assert made.name == "mine" and made.list is not None
+    deep = copy.deepcopy(x)
+    assert deep.list[0] is deep and deep.data_ptr() != x.data_ptr()
+    assert copy.copy(x).data_ptr() == x.data_ptr()
+    assert repr(nn.Parameter(lamina.ones(2))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="object.__getstate__ is new in 3.11")
+def test_copies_of_subclasses_with_slots():
+    x = Slotted([1.0])
+    x.place = (1, 2)
+    assert all(type(made) is Slotted and made.place == (1, 2) for made in copies(x))
+
+
+def test_copies_of_subclasses_that_pickle_as_they_wish():
+    x = Remembering([1.0])
+    x.kept, x.lost = 1, 2
+    assert all(made.kept == 2 and not hasattr(made, "lost") for made in copies(x))
 
 
 def test_copy_shares_and_deepcopy_does_not():
@@ -494,6 +621,8 @@ def test_corrupt_pickles_are_refused():
         (buffer, (-2, -3)),
         (buffer, (2**62, 4)),
         (np.ones((2, 3)), shape),
+        (b"", (2**62,)),  # as many bytes as 2⁶⁴, which is 0
+        (b"", (2**61, 2)),
     ]:
         with pytest.raises(ValueError):
             rebuild(cls, *wrong, dtype, False)

@@ -45,7 +45,7 @@ void Arguments::fill(int first, int count, int positional, PyObject* const* args
            positional == 1 ? " positional argument, got " : " positional arguments, got ", nargs);
   for (Py_ssize_t i = 0; i < nargs; ++i) values_[first + i] = args[i];
   for (Py_ssize_t k = 0; keywords && k < PyTuple_GET_SIZE(keywords); ++k) {
-    const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keywords, k));
+    const char* name = text_of(PyTuple_GET_ITEM(keywords, k));
     int i = first;
     while (i < count && std::strcmp(names_[i], name) != 0) ++i;
     check_as(ErrorKind::type, i < count, function_, ": unexpected argument '", name, "'");

@@ -18,8 +18,9 @@ bool is_tensor(PyObject* o);
 const Tensor& tensor_of(PyObject* o);  // o must be one
 PyObject* wrap(const Tensor& t);       // new reference; None for an undefined tensor; the same object while it lives
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
-Scalar item_of(const Tensor& t, const char* what = "item()");  // the only element
-void set_python_error();                                       // from the C++ exception being handled
+Scalar item_of(const Tensor& t, const char* what = "item()");      // the only element
+void set_python_error();                                           // from the C++ exception being handled
+void add_note(py::error_already_set& e, const std::string& note);  // where Python knows notes (3.11)
 
 // Runs `f` and turns C++ exceptions into Python ones.
 template <class F>
@@ -43,7 +44,8 @@ int guarded_int(F f) {
 }
 
 // ---- types.cpp ----
-PyObject* wrap(DType t);  // new reference
+const char* text_of(PyObject* str);  // UTF-8; alive as long as the str. Raises for lone surrogates
+PyObject* wrap(DType t);             // new reference
 PyObject* wrap(Device d);
 PyObject* wrap(const ValuesIndices& v);    // the named tuple (values, indices)
 bool to_dtype(PyObject* o, DType& out);    // lamina.float32, "float32", np.float32, float, int, bool

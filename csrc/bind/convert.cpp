@@ -89,7 +89,9 @@ Tensor view_bytes(const py::object& buffer, DType dtype) {
 // The reverse. Shares the memory if that is as good as our own: writable and aligned to cache lines.
 Tensor from_bytes(const py::object& buffer, const Dims& shape, DType dtype) {
   const Tensor bytes = tensor_from_buffer(buffer.ptr());
-  const std::int64_t size = count(shape) * static_cast<std::int64_t>(item_size(dtype));
+  std::int64_t size;
+  check(!__builtin_mul_overflow(count(shape), static_cast<std::int64_t>(item_size(dtype)), &size),
+        "unpickling a tensor: shape ", shape, " has too many elements");
   check(bytes.dtype() == DType::u8 && bytes.ndim() == 1 && bytes.contiguous() && bytes.numel() == size,
         "unpickling a tensor: expected ", size, " bytes for ", shape, " of ", name_of(dtype), ", got ", bytes.numel());
   const bool shared = bytes.storage().writable && reinterpret_cast<std::uintptr_t>(bytes.data()) % 64 == 0;

@@ -64,7 +64,7 @@ void parse_parameters(const Row& row, const std::vector<Parameter>& expected, Py
   };
   for (Py_ssize_t i = 0; i < nargs; ++i) set(static_cast<std::size_t>(i), args[i]);
   for (Py_ssize_t k = 0; keywords && k < PyTuple_GET_SIZE(keywords); ++k) {
-    const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keywords, k));
+    const char* name = text_of(PyTuple_GET_ITEM(keywords, k));
     std::size_t i = 0;
     while (i < expected.size() && expected[i].name != name) ++i;
     check_as(ErrorKind::type, i < expected.size(), row.name, ": unexpected argument '", name, "'");
@@ -114,20 +114,26 @@ PyObject* unary_method(PyObject* self, PyObject* const* args, Py_ssize_t nargs, 
   return call_unary(static_cast<UnaryOp>(op), self, args, nargs, keywords, in_place);
 }
 
+Scalar product(const Scalar& a, const Scalar& b) {
+  std::int64_t whole;
+  if (a.is_real() || b.is_real()) return Scalar(a.as_double() * b.as_double());
+  check(!__builtin_mul_overflow(a.as_int64(), b.as_int64(), &whole), "alpha: the product is out of the range of int64");
+  return Scalar(whole);
+}
+
 // add and sub take PyTorch's alpha; it scales the second operand.
 void take_alpha(BinaryOp op, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords, ArgHolder& b) {
   if (!keywords) return;
   const bool scales = op == BinaryOp::add || op == BinaryOp::sub;
   for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(keywords); ++k) {
-    const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keywords, k));
+    const char* name = text_of(PyTuple_GET_ITEM(keywords, k));
     check_as(ErrorKind::type, scales && !std::strcmp(name, "alpha"), name_of(op), ": unexpected argument '", name, "'");
     Scalar alpha(1);
     check_as(ErrorKind::type, to_scalar(args[nargs + k], alpha), name_of(op), ": alpha must be a number");
     if (b.tensor.defined())
       b.tensor = mul(b.tensor, alpha);
     else
-      b.number = b.number.is_real() || alpha.is_real() ? Scalar(b.number.as_double() * alpha.as_double())
-                                                       : Scalar(b.number.as_int64() * alpha.as_int64());
+      b.number = product(b.number, alpha);
   }
 }
 

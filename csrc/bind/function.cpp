@@ -35,7 +35,7 @@ class PythonBackward {
     try {
       run(g);
     } catch (py::error_already_set& e) {  // keeps its type and traceback, and says where it came from
-      if (py::hasattr(e.value(), "add_note")) e.value().attr("add_note")(concat("in the backward of ", name_));
+      add_note(e, concat("in the backward of ", name_));
       throw;
     }
   }

@@ -70,16 +70,12 @@ class Reader {
     }
     check_as(ErrorKind::type, is_sequence(o), function_,
              ": expected numbers, nested sequences of numbers, arrays or tensors, got ", Py_TYPE(o)->tp_name);
-    const py::object items = steal(PySequence_Fast(o, "expected a sequence"));
-    const Py_ssize_t n = PySequence_Fast_GET_SIZE(items.ptr());
+    const Py_ssize_t n = PySequence_Size(o);
+    if (n < 0) throw py::error_already_set();
+    check(depth < kMaxDims, function_, ": the data is nested more than ", kMaxDims,
+          " levels deep; a tensor has at most ", kMaxDims, " dimensions");
     level(n, depth);
-    for (Py_ssize_t i = 0; i < n; ++i) {
-      // Reading an element may run Python code that shortens the list.
-      check_as(ErrorKind::runtime, PySequence_Fast_GET_SIZE(items.ptr()) == n, function_,
-               ": a list changed its size while it was read");
-      const py::object item = py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(items.ptr(), i));
-      read(item.ptr(), depth + 1);
-    }
+    for (Py_ssize_t i = 0; i < n; ++i) read(item(o, i, n).ptr(), depth + 1);
     if (n == 0) settle(depth + 1);
   }
 
@@ -105,6 +101,19 @@ class Reader {
   }
 
  private:
+  // Reading an element may run Python code that shortens the list, and what __len__ says need not be true.
+  py::object item(PyObject* o, Py_ssize_t i, Py_ssize_t n) const {
+    check_as(ErrorKind::runtime, !PyList_CheckExact(o) || PyList_GET_SIZE(o) == n, function_,
+             ": a list changed its size while it was read");
+    PyObject* item = PySequence_GetItem(o, i);
+    if (!item && PyErr_ExceptionMatches(PyExc_IndexError)) {
+      PyErr_Clear();
+      fail(ErrorKind::value, function_, ": the length of a ", Py_TYPE(o)->tp_name, " is ", n, ", but it has only ", i,
+           " elements");
+    }
+    return steal(item);
+  }
+
   bool exact_number(PyObject* o, Scalar& out) const {
     if (PyFloat_CheckExact(o)) return out = Scalar(PyFloat_AS_DOUBLE(o)), true;
     if (PyBool_Check(o)) return out = Scalar(o == Py_True), true;
@@ -128,8 +137,18 @@ class Reader {
           ", got one of length ", n);
   }
   void settle(int depth) {
+    if (!settled_) make_room();
     check(!settled_ || depth == shape_.size(), function_, ": a number where the shape ", shape_, " has a sequence");
     settled_ = true;
+  }
+  // As soon as the shape is known; a length like 2^60 is found to be absurd before its elements are counted off.
+  void make_room() {
+    const std::int64_t n = count(shape_);
+    try {
+      elements_.reserve(static_cast<std::size_t>(n));
+    } catch (const std::exception&) {
+      fail(ErrorKind::memory, function_, ": data of shape ", shape_, ", ", n, " elements, does not fit into memory");
+    }
   }
   void leaf(const Scalar& s, DType type, int depth) {
     settle(depth);

@@ -136,7 +136,7 @@ double order_of(const Arguments& a) {
   PyObject* const p = a.get(1);
   if (!p) return 2;
   if (!PyUnicode_Check(p)) return a.number(1).as_double();
-  check(!std::strcmp(PyUnicode_AsUTF8(p), "fro"), "norm: p must be a number or 'fro', got '", PyUnicode_AsUTF8(p), "'");
+  check(!std::strcmp(text_of(p), "fro"), "norm: p must be a number or 'fro', got '", text_of(p), "'");
   return 2;
 }
 PyObject* norm_call(const Arguments& a) {

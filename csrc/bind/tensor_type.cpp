@@ -58,7 +58,9 @@ PyObject* construct(PyTypeObject* t, PyObject* args, PyObject* kwargs) {
     if (!made) return nullptr;
     py::object owner = py::reinterpret_steal<py::object>(made);
     if (t == type) return owner.release().ptr();
-    return wrap_as(t, detach(unwrap(made)));
+    const Tensor own = detach(unwrap(made));
+    if (unwrap(made).requires_grad()) set_requires_grad(own, true);
+    return wrap_as(t, own);
   });
 }
 
@@ -297,6 +299,10 @@ PyObject* wrap(const Tensor& t) {
   return allocate(type, t);
 }
 PyObject* wrap_as(PyTypeObject* t, const Tensor& tensor) { return allocate(t, tensor); }
+
+void add_note(py::error_already_set& e, const std::string& note) {
+  if (py::hasattr(e.value(), "add_note")) e.value().attr("add_note")(note);
+}
 
 void set_python_error() {
   try {

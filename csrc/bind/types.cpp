@@ -28,6 +28,12 @@ std::string device_string(Device d) { return concat(d); }
 
 }  // namespace
 
+const char* text_of(PyObject* str) {
+  const char* text = PyUnicode_AsUTF8(str);
+  if (!text) throw py::error_already_set();
+  return text;
+}
+
 PyObject* wrap(DType t) { return Py_NewRef(dtype_objects[static_cast<int>(t)]); }
 
 PyObject* wrap(Device d) {
@@ -52,24 +58,22 @@ bool to_dtype(PyObject* o, DType& out) {
   if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) return out = DType::f32, true;
   if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) return out = DType::i64, true;
   if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return out = DType::b8, true;
-  if (PyUnicode_Check(o)) return dtype_from_name(PyUnicode_AsUTF8(o), out);
+  if (PyUnicode_Check(o)) return dtype_from_name(text_of(o), out);
   // np.float32 (a type) has __name__, np.dtype("float32") has name.
   for (const char* attribute : {"name", "__name__"}) {
-    PyObject* name = PyObject_GetAttrString(o, attribute);
+    const py::object name = py::reinterpret_steal<py::object>(PyObject_GetAttrString(o, attribute));
     if (!name) {
       PyErr_Clear();
       continue;
     }
-    const bool ok = PyUnicode_Check(name) && dtype_from_name(PyUnicode_AsUTF8(name), out);
-    Py_DECREF(name);
-    if (ok) return true;
+    if (PyUnicode_Check(name.ptr()) && dtype_from_name(text_of(name.ptr()), out)) return true;
   }
   return false;
 }
 
 bool to_device(PyObject* o, Device& out) {
   if (PyUnicode_Check(o)) {
-    const std::string name = PyUnicode_AsUTF8(o);
+    const std::string name = text_of(o);
     if (name == "cpu") return out = Device{}, true;
     if (name.rfind("cuda", 0) == 0) {
       int index = 0;
@@ -103,11 +107,9 @@ bool to_scalar(PyObject* o, Scalar& out) {
   if (!std::strcmp(type, "numpy.bool_") || !std::strcmp(type, "numpy.bool"))
     return out = Scalar(PyObject_IsTrue(o) == 1), true;
   if (PyIndex_Check(o)) {
-    PyObject* integer = PyNumber_Index(o);
+    const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(o));
     if (!integer) throw py::error_already_set();
-    const bool ok = to_scalar(integer, out);
-    Py_DECREF(integer);
-    return ok;
+    return to_scalar(integer.ptr(), out);
   }
   if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float) {
     const double v = PyFloat_AsDouble(o);
@@ -122,16 +124,17 @@ bool to_scalar(PyObject* o, Scalar& out) {
 
 bool to_dims(PyObject* o, Dims& out) {
   if (!PySequence_Check(o) || PyUnicode_Check(o) || is_tensor(o)) return false;
-  py::object fast = py::reinterpret_steal<py::object>(PySequence_Fast(o, ""));
-  if (!fast) {
+  const Py_ssize_t n = PySequence_Size(o);
+  if (n < 0) {
     PyErr_Clear();
     return false;
   }
   Dims dims;
-  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.ptr()); ++i) {
-    PyObject* item = PySequence_Fast_GET_ITEM(fast.ptr(), i);
-    if (!PyIndex_Check(item)) return false;
-    const Py_ssize_t v = PyNumber_AsSsize_t(item, PyExc_OverflowError);
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    const py::object item = py::reinterpret_steal<py::object>(PySequence_GetItem(o, i));
+    if (!item) throw py::error_already_set();
+    if (!PyIndex_Check(item.ptr())) return false;
+    const Py_ssize_t v = PyNumber_AsSsize_t(item.ptr(), PyExc_OverflowError);
     if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
     dims.push_back(v);
   }

@@ -75,7 +75,9 @@ def represent(t: Tensor) -> str:
     elif t.requires_grad:
         notes.append("requires_grad=True")
 
-    start = "tensor("
+    # A subclass is called by its name, unless it says in a repr of its own what it is.
+    named = type(t) is not Tensor and type(t).__repr__ is Tensor.__repr__
+    start = f"{type(t).__name__ if named else 'tensor'}("
     body = _contents(t.detach(), summarised, len(start))
     width = _options["linewidth"]
     for note in notes:

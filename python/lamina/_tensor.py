@@ -106,27 +106,50 @@ def __reduce_ex__(self: Tensor, protocol: int) -> tuple[Any, ...]:
     else:
         buffer = memory.tobytes()
     arguments = (type(self), buffer, self.shape, self.dtype, self.requires_grad)
-    return _rebuild, arguments, getattr(self, "__dict__", None) or None
+    return _rebuild, arguments, _state(self)
+
+
+def _state(self: Tensor) -> Any:
+    """What pickle calls the state of an object: the attributes that a subclass adds, in a dict or in slots."""
+    if type(self) is Tensor:
+        return None
+    if hasattr(self, "__getstate__"):  # since Python 3.11 every object has it
+        return self.__getstate__()
+    return getattr(self, "__dict__", None) or None
 
 
 def _like(self: Tensor, values: Tensor) -> Tensor:
-    """`values` with the class and attributes of `self`."""
+    """`values` with the class of `self`."""
     if type(self) is not Tensor:
         values = _C._wrap_as(type(self), values)
-        values.__dict__.update(self.__dict__)
     return values.requires_grad_() if self.requires_grad else values
+
+
+def _restore(self: Tensor, state: Any) -> None:
+    """Gives a subclass its attributes back, as pickle does."""
+    if hasattr(self, "__setstate__"):
+        self.__setstate__(state)
+    elif state is not None:
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        for name, value in {**(attributes or {}), **(slots or {})}.items():
+            setattr(self, name, value)
 
 
 def __copy__(self: Tensor) -> Tensor:
     _refuse_recorded(self, "copy")
-    return _like(self, self.detach())
+    copied = _like(self, self.detach())
+    _restore(copied, _state(self))
+    return copied
 
 
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    from copy import deepcopy
+
     if id(self) in memo:
         return memo[id(self)]
     _refuse_recorded(self, "deepcopy")
     memo[id(self)] = copied = _like(self, self.detach().clone())
+    _restore(copied, deepcopy(_state(self), memo))
     if self.grad is not None:
         # Not by way of memo, which knows objects by their ids: this one is made anew each time it is asked for.
         copied.grad = self.grad.detach().clone()
