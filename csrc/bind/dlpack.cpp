@@ -18,9 +18,23 @@ constexpr const char* kFresh = kIsVersioned<Managed> ? "dltensor_versioned" : "d
 template <class Managed>
 constexpr const char* kUsed = kIsVersioned<Managed> ? "used_dltensor_versioned" : "used_dltensor";
 
+// Keeps an exception that is on its way apart from the Python code that a deleter may be.
+class ErrorAside {
+ public:
+  ErrorAside() { PyErr_Fetch(&type_, &value_, &traceback_); }
+  ~ErrorAside() { PyErr_Restore(type_, value_, traceback_); }
+  ErrorAside(const ErrorAside&) = delete;
+  ErrorAside& operator=(const ErrorAside&) = delete;
+
+ private:
+  PyObject *type_, *value_, *traceback_;
+};
+
 template <class Managed>
 void drop(Managed* managed) {
-  if (managed && managed->deleter) managed->deleter(managed);
+  if (!managed || !managed->deleter) return;
+  const ErrorAside aside;
+  managed->deleter(managed);
 }
 
 template <class Managed>
@@ -94,18 +108,21 @@ const dlpack::ExchangeTable* table_of(PyTypeObject* type) {
   if (!PyCapsule_IsValid(capsule.ptr(), kName)) return nullptr;
   const auto* header = static_cast<const dlpack::ExchangeHeader*>(PyCapsule_GetPointer(capsule.ptr(), kName));
   while (header && header->version.major != dlpack::kVersion.major) header = header->older;
-  return reinterpret_cast<const dlpack::ExchangeTable*>(header);
+  const auto* table = reinterpret_cast<const dlpack::ExchangeTable*>(header);
+  return table && table->from_object ? table : nullptr;
 }
 
 py::tuple device_pair(std::int32_t type, std::int32_t index) { return py::make_tuple(type, index); }
 
-// PyTorch's __dlpack__ refuses these, its table does not; a gradient would silently end here.
-void refuse_recorded(PyObject* o) {
-  static PyObject* const name = PyUnicode_InternFromString("requires_grad");
-  const py::object requires_grad = py::reinterpret_steal<py::object>(PyObject_GetAttr(o, name));
-  if (!requires_grad) PyErr_Clear();
-  check_as(ErrorKind::buffer, requires_grad.ptr() != Py_True,
+// What PyTorch's table hands over although it is more than memory: a gradient would silently end here, and a lazy minus
+// sign be lost.
+void refuse_more_than_memory(PyObject* o) {
+  const py::object recorded = py::getattr(o, "requires_grad", py::none()),
+                   negated = py::getattr(o, "is_neg", py::none());
+  check_as(ErrorKind::buffer, recorded.ptr() != Py_True,
            "from_dlpack: a tensor that requires grad cannot be shared; use detach()");
+  check_as(ErrorKind::buffer, negated.is_none() || negated().ptr() != Py_True,
+           "from_dlpack: a tensor with a lazy minus sign cannot be shared; use resolve_neg()");
 }
 
 // Producers from before version 1.0 take no arguments.
@@ -125,7 +142,7 @@ py::object ask_for_capsule(const py::handle& producer) {
 Tensor tensor_from_dlpack(PyObject* o) {
   if (PyCapsule_CheckExact(o)) return from_capsule(o);
   if (const auto* table = table_of(Py_TYPE(o))) {
-    refuse_recorded(o);
+    refuse_more_than_memory(o);
     Versioned* managed = nullptr;
     if (table->from_object(o, &managed) != 0) throw py::error_already_set();
     check_as(ErrorKind::buffer, managed != nullptr, "from_dlpack: ", Py_TYPE(o)->tp_name, " exported nothing");
@@ -166,6 +183,7 @@ int table_allocate(dlpack::View* prototype, Versioned** out, void* error_context
           prototype->device.type);
     check(prototype->ndim >= 0 && prototype->ndim <= kMaxDims, "expected 0 to ", kMaxDims, " dimensions, got ",
           prototype->ndim);
+    check(prototype->ndim == 0 || prototype->shape, "the shape is null");
     Dims shape;
     for (int i = 0; i < prototype->ndim; ++i) shape.push_back(prototype->shape[i]);
     *out = dlpack::export_versioned(empty(shape, dlpack::dtype_of(prototype->type)), 0);
@@ -178,17 +196,26 @@ int table_allocate(dlpack::View* prototype, Versioned** out, void* error_context
   return -1;
 }
 
+const Tensor& checked_tensor(void* object) {
+  auto* o = static_cast<PyObject*>(object);
+  check_as(ErrorKind::type, is_tensor(o), "__dlpack_c_exchange_api__: expected a lamina.Tensor, got ",
+           Py_TYPE(o)->tp_name);
+  return tensor_of(o);
+}
+
 int table_from_object(void* object, Versioned** out) noexcept {
-  return guarded([&] { *out = dlpack::export_versioned(tensor_of(static_cast<PyObject*>(object)), 0); });
+  return guarded([&] { *out = dlpack::export_versioned(checked_tensor(object), 0); });
 }
 int table_to_object(Versioned* managed, void** out_object) noexcept {
   return guarded([&] { *out_object = wrap(take_over(managed)); });
 }
 int table_borrow(void* object, dlpack::View* out) noexcept {
   return guarded([&] {
-    const Tensor& t = tensor_of(static_cast<PyObject*>(object));
+    const Tensor& t = checked_tensor(object);
     check_as(ErrorKind::buffer, t.storage().writable,
              "a read-only tensor cannot be borrowed, for a borrower could not tell");
+    check_as(ErrorKind::buffer, !t.requires_grad(), "a tensor that requires grad cannot be borrowed; use detach()");
+    t.storage().exposed = true;
     *out = dlpack::borrow(t);
   });
 }

@@ -23,6 +23,7 @@ struct Exported {
   Dims shape, strides;
 
   explicit Exported(const Tensor& t) : managed{}, storage(t.impl()->storage), shape(t.shape()), strides(t.strides()) {
+    storage->exposed = true;
     managed.view = borrow(t);
     managed.view.shape = shape.begin();
     managed.view.strides = strides.begin();
