@@ -9,6 +9,8 @@
 namespace lamina {
 namespace {
 
+constexpr std::int64_t kMostParts = std::int64_t{1} << 24;
+
 // A bare view, outside the graph: [start, start + length) of a dimension.
 Tensor stretch(const Tensor& t, int dim, std::int64_t start, std::int64_t length) {
   Dims shape = t.shape();
@@ -49,8 +51,7 @@ std::vector<Tensor> take_apart(const char* op, const Tensor& t, int dim, const s
     parts.emplace_back(new TensorImpl(t.impl()->storage, part.offset_bytes(), shape, strides, t.dtype()));
     start += length;
   }
-  if (!grad_enabled()) return parts;
-  if (t.requires_grad())
+  if (needs_grad(t))
     record(op, parts, {t}, [shape = t.shape(), type = t.dtype(), dim, lengths, single](Gradients& g) {
       const Tensor grad = empty(shape, type);
       std::int64_t at = 0;
@@ -72,6 +73,12 @@ std::vector<Tensor> take_apart(const char* op, const Tensor& t, int dim, const s
 int dim_of(const char* op, const Tensor& t, std::int64_t dim) {
   check(t.ndim() > 0, op, ": a 0-d tensor cannot be taken apart");
   return wrap_dim(dim, t.ndim(), op);
+}
+
+// The lengths of `parts` parts, all alike at first; a number of them that no memory holds is an error.
+std::vector<std::int64_t> equal_lengths(const char* op, std::int64_t parts, std::int64_t length) {
+  check(parts <= kMostParts, op, ": ", parts, " parts are too many");
+  return std::vector<std::int64_t>(static_cast<std::size_t>(parts), length);
 }
 
 Tensor at_least_1d(const Tensor& t) { return t.ndim() == 0 ? reshape(t, {1}) : t; }
@@ -108,7 +115,7 @@ Tensor cat(const std::vector<Tensor>& given, std::int64_t asked_dim) {
             ", tensor 0 has shape ", first.shape(), ": sizes may differ in dimension ", dim, " only");
     check(t.device() == first.device(), "cat: tensor ", i, " is on ", t.device(), ", tensor 0 is on ", first.device());
     lengths.push_back(t.shape()[dim]);
-    shape[dim] += t.shape()[dim];
+    check(!__builtin_add_overflow(shape[dim], t.shape()[dim], &shape[dim]), "cat: the result has too many elements");
   }
   const Tensor out = empty(shape, common_type(given), first.device());
   std::int64_t at = 0;
@@ -166,9 +173,9 @@ std::vector<Tensor> split(const Tensor& t, std::int64_t size, std::int64_t dim) 
   const int d = dim_of("split", t, dim);
   const std::int64_t total = t.shape()[d];
   check(size > 0 || (size == 0 && total == 0), "split: the size of a part must be positive, got ", size);
-  std::vector<std::int64_t> lengths;
-  for (std::int64_t at = 0; at < total; at += std::min(size, total - at)) lengths.push_back(std::min(size, total - at));
-  if (lengths.empty()) lengths.push_back(0);
+  if (total == 0) return take_apart("split", t, d, {0}, false);
+  std::vector<std::int64_t> lengths = equal_lengths("split", (total - 1) / size + 1, size);
+  lengths.back() = total - size * (static_cast<std::int64_t>(lengths.size()) - 1);
   return take_apart("split", t, d, lengths, false);
 }
 
@@ -188,8 +195,7 @@ std::vector<Tensor> chunk(const Tensor& t, std::int64_t chunks, std::int64_t dim
   const int d = dim_of("chunk", t, dim);
   check(chunks > 0, "chunk: expected a positive number of chunks, got ", chunks);
   const std::int64_t total = t.shape()[d];
-  if (total == 0)
-    return take_apart("chunk", t, d, std::vector<std::int64_t>(static_cast<std::size_t>(chunks), 0), false);
+  if (total == 0) return take_apart("chunk", t, d, equal_lengths("chunk", chunks, 0), false);
   return split(t, (total - 1) / chunks + 1, d);
 }
 
@@ -197,8 +203,8 @@ std::vector<Tensor> tensor_split(const Tensor& t, std::int64_t sections, std::in
   const int d = dim_of("tensor_split", t, dim);
   check(sections > 0, "tensor_split: expected a positive number of sections, got ", sections);
   const std::int64_t total = t.shape()[d];
-  std::vector<std::int64_t> lengths;
-  for (std::int64_t i = 0; i < sections; ++i) lengths.push_back(total / sections + (i < total % sections));
+  std::vector<std::int64_t> lengths = equal_lengths("tensor_split", sections, total / sections);
+  for (std::int64_t i = 0; i < total % sections; ++i) ++lengths[static_cast<std::size_t>(i)];
   return take_apart("tensor_split", t, d, lengths, false);
 }
 
@@ -218,7 +224,7 @@ std::vector<Tensor> tensor_split(const Tensor& t, const std::vector<std::int64_t
 
 std::vector<Tensor> unbind(const Tensor& t, std::int64_t dim) {
   const int d = dim_of("unbind", t, dim);
-  return take_apart("unbind", t, d, std::vector<std::int64_t>(static_cast<std::size_t>(t.shape()[d]), 1), true);
+  return take_apart("unbind", t, d, equal_lengths("unbind", t.shape()[d], 1), true);
 }
 
 }  // namespace lamina

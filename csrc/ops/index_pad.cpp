@@ -22,8 +22,9 @@ std::vector<Border> borders_of(const Tensor& t, const std::vector<std::int64_t>&
     const Border b{pads[at], pads[at + 1]};
     const int d = t.ndim() - 1 - i;
     const std::int64_t size = t.shape()[d];
-    check(b.before > -kMostElements && b.before < kMostElements && b.after > -kMostElements &&
-              b.after < kMostElements && size + b.before + b.after >= 0 && size + b.before >= 0 && size + b.after >= 0,
+    constexpr std::int64_t kMost = kMostElements / 4;  // their sum does not overflow
+    check(b.before > -kMost && b.before < kMost && b.after > -kMost && b.after < kMost &&
+              size + b.before + b.after >= 0 && size + b.before >= 0 && size + b.after >= 0,
           "pad: borders of ", b.before, " and ", b.after, " cannot be put around dimension ", d, " of size ", size);
     borders[static_cast<std::size_t>(d)] = b;
   }

@@ -285,7 +285,7 @@ void put_recorded(const char* op, const Tensor& t, const PositionSet& set, const
                   });
   {
     const GradMode off(false);
-    const Tensor source = to_dtype(overlaps_askew(t, value) ? clone(value) : value, t.dtype());
+    const Tensor source = to_dtype(&value.storage() == &t.storage() ? clone(value) : value, t.dtype());
     accumulate ? add_at(t, set, source) : write_at(t, set, source);
   }
   recorded ? rebase_history(t, std::move(node)) : bump_version(t);
