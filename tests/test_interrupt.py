@@ -26,6 +26,33 @@ PROGRAMS = {
             while True:  # every pass is interrupted on its way, or between two
                 y.backward(lamina.ones(1), retain_graph=True)
     """,
+    "grad of a long chain": """
+        x = lamina.ones(1, requires_grad=True)
+        y = x
+        for _ in range(300_000):
+            y = y.tanh()
+        def work():
+            while True:
+                lamina.autograd.grad(y, x, lamina.ones(1), retain_graph=True)
+    """,
+    "a backward without retain_graph": """
+        def work():
+            while True:  # interrupted while building, while running, or while tearing down
+                x = y = lamina.ones(1, requires_grad=True)
+                for _ in range(100_000):
+                    y = y * 1.0
+                y.backward(lamina.ones(1))
+    """,
+    "a hook": """
+        x = lamina.ones(1, requires_grad=True)
+        y = x * 1
+        def hook(g):
+            while True:
+                g = g * 1
+        y.register_hook(hook)
+        def work():
+            y.backward(lamina.ones(1), retain_graph=True)
+    """,
     "a Function's backward": """
         class Slow(lamina.autograd.Function):
             @staticmethod

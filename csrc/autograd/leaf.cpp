@@ -9,62 +9,54 @@ namespace {
 
 thread_local bool enabled = true;
 
-// Adds what arrives to the .grad of one leaf. Several threads' graphs may share the leaf, hence the lock; the leaf owns
-// its accumulator, so the way back is a plain pointer that the leaf clears as it dies.
+// An open recording is told, for .grad is state that a replay must find and leave.
+void tell_recording(GradSlot& slot) {
+  Recording* recording = open_recording();
+  if (!recording) return;
+  Tensor owner;
+  {
+    const std::lock_guard lock(slot.mutex);
+    if (!slot.owner || !slot.owner->retain_if_alive()) return;
+    owner = Tensor(slot.owner);
+    slot.owner->release();
+  }
+  recording->grad_read(owner);
+  recording->grad_written(owner);
+}
+
+// Several threads' graphs may share a leaf, hence the lock.
+void add_to(GradSlot& slot, const Tensor& grad) {
+  tell_recording(slot);
+  Tensor before;  // dies after the lock is let go, for foreign memory may be freed by a Python function
+  const std::lock_guard lock(slot.mutex);
+  if (!slot.owner) return;
+  const TensorImpl& owner = *slot.owner;  // its destructor waits for the lock
+  check_as(ErrorKind::runtime, grad.shape() == owner.shape && grad.dtype() == owner.dtype, "a gradient of shape ",
+           grad.shape(), " and type ", name_of(grad.dtype()), " arrived at a tensor of shape ", owner.shape,
+           " and type ", name_of(owner.dtype));
+  Tensor& sum = slot.grad;
+  if (sum.defined()) {
+    if (sum.storage().writable && !overlaps_itself(sum)) return add_gradient_in_place(sum, grad);
+    before = std::exchange(sum, add_gradients(sum, grad));  // a user set it
+  } else if (slot.home.defined() && !slot.home.impl()->wrapper && slot.home.dtype() == grad.dtype()) {
+    set_gradient(slot.home, grad);
+    sum = slot.home;
+  } else {  // a buffer that nobody else holds becomes the gradient as it is
+    sum = only_ours(grad) && grad.contiguous() ? grad : clone_gradient(grad, contiguous_strides(grad.shape()));
+  }
+}
+
+// Adds what arrives to the .grad of one leaf. It holds the slot and not the leaf, so that either may die first.
 class Accumulator final : public Node {
  public:
-  explicit Accumulator(TensorImpl* leaf) : leaf_(leaf) {}
+  explicit Accumulator(const Tensor& leaf) : slot_(&leaf.impl()->grad_slot()) {}
   const char* name() const override { return "accumulate"; }
   bool is_accumulator() const override { return true; }
-
-  void backward(Gradients& g) override {
-    Tensor alive;  // dies after the lock
-    std::lock_guard lock(mutex_);
-    if (!leaf_) return;
-    const Tensor& grad = g.of_output();
-    check_as(ErrorKind::runtime, grad.shape() == leaf_->shape, "a gradient of shape ", grad.shape(),
-             " arrived at a leaf of shape ", leaf_->shape);
-    if (Recording* recording = open_recording(); recording && leaf_->retain_if_alive()) {
-      alive = Tensor(leaf_);
-      leaf_->release();
-      recording->grad_read(alive);
-      recording->grad_written(alive);
-    }
-    Tensor& sum = leaf_->grad_state().grad;
-    if (sum.defined()) {
-      add_gradient_in_place(sum, grad);
-      return;
-    }
-    if (home.defined() && home.dtype() == leaf_->dtype && !home.impl()->wrapper) {
-      set_gradient(home, grad);
-      sum = home;
-      return;
-    }
-    // A buffer that nobody else holds becomes the gradient as it is.
-    const bool ours = grad.impl()->use_count() == 1 && grad.impl()->storage->use_count() == 1 && grad.contiguous() &&
-                      grad.dtype() == leaf_->dtype;
-    sum = ours ? grad : clone_gradient(grad, contiguous_strides(grad.shape()));
-  }
-  void forget_leaf() {
-    std::lock_guard lock(mutex_);
-    leaf_ = nullptr;
-  }
-
-  Tensor home;
+  void backward(Gradients& g) override { add_to(*slot_, g.of_output()); }
 
  private:
-  std::mutex mutex_;
-  TensorImpl* leaf_;
+  const Ref<GradSlot> slot_;
 };
-
-std::mutex accumulator_creation;
-
-Accumulator& accumulator_of(TensorImpl& leaf) {
-  std::lock_guard lock(accumulator_creation);
-  GradState& state = leaf.grad_state();
-  if (!state.accumulator) state.accumulator = Ref<GraphNode>(new Accumulator(&leaf));
-  return static_cast<Accumulator&>(*state.accumulator);
-}
 
 }  // namespace
 
@@ -86,8 +78,8 @@ void GraphNode::destroy(GraphNode* dead) {
   draining = false;
 }
 
-TensorImpl::~TensorImpl() {
-  if (grad_state_ && grad_state_->accumulator) static_cast<Accumulator*>(grad_state_->accumulator.get())->forget_leaf();
+bool only_ours(const Tensor& t) {
+  return t.impl()->use_count() == 1 && t.storage().use_count() == 1 && !t.storage().exposed;
 }
 
 Edge gradient_edge(const Tensor& t) {
@@ -95,14 +87,23 @@ Edge gradient_edge(const Tensor& t) {
   refresh_view(t);
   if (impl.grad_fn) return {Ref<Node>(static_cast<Node*>(impl.grad_fn.get())), impl.output_nr};
   if (!impl.leaf_requires_grad) return {};
-  return {Ref<Node>(&accumulator_of(impl)), 0};
+  GraphNode& accumulator = impl.grad_state().accumulator.get_or([&] { return new Accumulator(t); });
+  return {Ref<Node>(static_cast<Node*>(&accumulator)), 0};
 }
 
-void set_gradient_home(const Tensor& leaf, const Tensor& home) { accumulator_of(*leaf.impl()).home = home; }
+void set_gradient_home(const Tensor& leaf, const Tensor& home) {
+  GradSlot& slot = leaf.impl()->grad_slot();
+  Tensor before = home;
+  const std::lock_guard lock(slot.mutex);
+  std::swap(slot.home, before);
+}
 
 Tensor gradient_home(const Tensor& leaf) {
   const GradState* state = leaf.impl()->grad_state_or_null();
-  return state && state->accumulator ? static_cast<const Accumulator&>(*state->accumulator).home : Tensor();
+  GradSlot* slot = state ? state->slot.get() : nullptr;
+  if (!slot) return {};
+  const std::lock_guard lock(slot->mutex);
+  return slot->home;
 }
 
 void set_requires_grad(const Tensor& t, bool on) {
@@ -126,45 +127,103 @@ void forget_history(const Tensor& t) {
 
 Tensor grad_of(const Tensor& t) {
   if (Recording* recording = open_recording()) recording->grad_read(t);
-  const GradState* state = t.impl()->grad_state_or_null();
-  return state ? state->grad : Tensor();
+  return t.impl()->grad();
 }
 
 void set_grad(const Tensor& t, const Tensor& grad) {
-  if (Recording* recording = open_recording()) recording->grad_written(t);
-  if (!grad.defined()) {
-    if (t.impl()->grad_state_or_null()) t.impl()->grad_state().grad = Tensor();
-    return;
+  if (grad.defined()) {
+    check(grad.shape() == t.shape(), "grad: expected shape ", t.shape(), ", got ", grad.shape());
+    check_as(ErrorKind::type, grad.dtype() == t.dtype(), "grad: expected type ", name_of(t.dtype()), ", got ",
+             name_of(grad.dtype()));
+    check(!(grad == t), "grad: a tensor cannot be its own gradient");
   }
-  check(grad.shape() == t.shape(), "grad: expected shape ", t.shape(), ", got ", grad.shape());
-  check_as(ErrorKind::type, grad.dtype() == t.dtype(), "grad: expected type ", name_of(t.dtype()), ", got ",
-           name_of(grad.dtype()));
-  check(!(grad == t), "grad: a tensor cannot be its own gradient");
-  t.impl()->grad_state().grad = grad;
+  if (Recording* recording = open_recording()) recording->grad_written(t);
+  t.impl()->set_grad(grad);
 }
 
-HookHandle add_hook(const Tensor& t, Hook hook) {
+void accumulate_grad(const Tensor& t, const Tensor& grad) { add_to(t.impl()->grad_slot(), grad); }
+
+// ---- hooks ----
+
+std::shared_ptr<const Hooks::List> Hooks::list() const {
+  const std::lock_guard lock(mutex_);
+  return list_;
+}
+
+void Hooks::add(Entry entry) {
+  std::shared_ptr<const List> before;  // dies after the lock is let go, for hooks are Python objects
+  const std::lock_guard lock(mutex_);
+  auto longer = std::make_shared<List>(list_ ? *list_ : List());
+  auto at = longer->end();
+  while (!entry.last && at != longer->begin() && std::prev(at)->last) --at;
+  longer->insert(at, std::move(entry));
+  before = std::exchange(list_, std::move(longer));
+}
+
+void Hooks::remove(std::uint64_t id) {
+  remove_if([id](const Entry& e) { return e.id == id; });
+}
+void Hooks::remove_last(std::uint32_t output_nr) {
+  remove_if([output_nr](const Entry& e) { return e.last && e.output_nr == output_nr; });
+}
+
+template <class Condition>
+void Hooks::remove_if(Condition condition) {
+  std::shared_ptr<const List> before;
+  const std::lock_guard lock(mutex_);
+  if (!list_) return;
+  auto shorter = std::make_shared<List>(*list_);
+  std::erase_if(*shorter, condition);
+  before = std::exchange(list_, std::move(shorter));
+}
+
+namespace {
+
+HookHandle add_to_node(const Tensor& t, Hook hook, bool last) {
   static std::atomic<std::uint64_t> next_id{0};
   const Edge edge = gradient_edge(t);
   check_as(ErrorKind::runtime, static_cast<bool>(edge.node), "register_hook: the tensor does not require grad");
-  const std::uint64_t id = next_id++;
-  edge.node->hooks.push_back({edge.input_nr, id, std::move(hook)});
-  return {edge.node, id};
+  HookHandle handle{Ref<Hooks>(&edge.node->hooks.get_or_make()), next_id++};
+  handle.hooks->add({edge.input_nr, handle.id, std::move(hook), last});
+  return handle;
 }
 
-void remove_hook(const HookHandle& handle) {
-  std::erase_if(handle.node->hooks, [&](const Node::HookEntry& h) { return h.id == handle.id; });
+}  // namespace
+
+HookHandle add_hook(const Tensor& t, Hook hook) { return add_to_node(t, std::move(hook), false); }
+void remove_hook(const HookHandle& handle) { handle.hooks->remove(handle.id); }
+
+namespace {
+
+// The hook must not keep the tensor alive: the tensor's grad_fn owns the hook.
+void keep_gradient_of(const Tensor& t) {
+  add_to_node(
+      t,
+      [slot = Ref<GradSlot>(&t.impl()->grad_slot())](const Tensor& grad) {
+        add_to(*slot, grad);
+        return Tensor();
+      },
+      true);
 }
+
+}  // namespace
 
 void retain_grad(const Tensor& t) {
   check_as(ErrorKind::runtime, t.requires_grad(), "retain_grad: the tensor does not require grad");
+  refresh_view(t);
   if (!t.impl()->grad_fn || t.impl()->grad_state().retains_grad) return;
   t.impl()->grad_state().retains_grad = true;
-  // The hook must not keep the tensor alive: the tensor's grad_fn owns the hook.
-  add_hook(t, [weak = t.impl()->weak_grad_state()](const Tensor& grad) {
-    if (const auto state = weak.lock()) state->grad = state->grad.defined() ? add_gradients(state->grad, grad) : grad;
-    return Tensor();
-  });
+  keep_gradient_of(t);
+}
+
+void replace_history(const Tensor& t, Ref<Node> node) {
+  const GradState* state = t.impl()->grad_state_or_null();
+  const bool retains = state && state->retains_grad;
+  if (retains && t.impl()->grad_fn)
+    static_cast<Node*>(t.impl()->grad_fn.get())->hooks.get_or_make().remove_last(t.impl()->output_nr);
+  t.impl()->leaf_requires_grad = false;
+  set_history(t, std::move(node));
+  if (retains) keep_gradient_of(t);
 }
 
 }  // namespace lamina

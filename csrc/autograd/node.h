@@ -3,6 +3,7 @@
 // forward.
 #pragma once
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -42,17 +43,44 @@ class Edges {
 
 using Hook = std::function<Tensor(const Tensor&)>;  // an undefined result leaves the gradient as it is
 
+// The hooks of one node. Hooks may come and go, from any thread, while others run: a pass runs those it found.
+class Hooks : public RefCounted {
+ public:
+  struct Entry {
+    std::uint32_t output_nr;
+    std::uint64_t id;
+    Hook hook;
+    bool last;  // sees the gradient after all others: retain_grad's
+  };
+  using List = std::vector<Entry>;
+
+  void add(Entry entry);
+  void remove(std::uint64_t id);
+  void remove_last(std::uint32_t output_nr);
+  std::shared_ptr<const List> list() const;  // may be null
+  static void destroy(Hooks* h) { delete h; }
+
+ private:
+  template <class Condition>
+  void remove_if(Condition condition);
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const List> list_;
+};
+
 // What a backward sees: the gradients of the outputs, and places for those of the inputs.
 class Gradients {
  public:
-  Gradients(const Edges& edges, Tensor* outputs, int output_count, std::vector<Tensor>& inputs)
-      : edges_(edges), outputs_(outputs), output_count_(output_count), inputs_(inputs) {}
+  // `unwanted`, where given, marks edges that lead nowhere in this pass.
+  Gradients(const Edges& edges, Tensor* outputs, int output_count, std::vector<Tensor>& inputs,
+            const std::vector<bool>* unwanted)
+      : edges_(edges), outputs_(outputs), output_count_(output_count), inputs_(inputs), unwanted_(unwanted) {}
   // The gradient of output i; undefined when nothing downstream used that output. Never undefined for i = 0 of a node
   // with one output.
   const Tensor& of_output(int i = 0) const { return outputs_[i]; }
   int outputs() const { return output_count_; }
   // Is a gradient for input i worth computing?
-  bool wants(int i) const { return static_cast<bool>(edges_[i].node); }
+  bool wants(int i) const { return edges_[i].node && !(unwanted_ && (*unwanted_)[static_cast<std::size_t>(i)]); }
   void give(int i, Tensor grad) { inputs_[i] = std::move(grad); }
 
  private:
@@ -60,6 +88,7 @@ class Gradients {
   Tensor* outputs_;
   int output_count_;
   std::vector<Tensor>& inputs_;
+  const std::vector<bool>* unwanted_;
 };
 
 class Node : public GraphNode {
@@ -72,13 +101,7 @@ class Node : public GraphNode {
 
   Edges edges;
   std::uint32_t outputs = 1;
-  // Run on the gradient of an output, in order of registration, before backward sees it.
-  struct HookEntry {
-    std::uint32_t output_nr;
-    std::uint64_t id;
-    Hook hook;
-  };
-  std::vector<HookEntry> hooks;
+  Lazy<Hooks> hooks;  // run on the gradients of the outputs, before backward sees them
 };
 
 // An input saved for backward. Knows when the tensor was changed in place since.
@@ -113,15 +136,37 @@ class ClosureNode final : public Node {
   ClosureNode(const char* name, Backward b) : name_(name), backward_(std::move(b)) {}
   const char* name() const override { return name_; }
   void backward(Gradients& g) override {
-    check_as(ErrorKind::runtime, backward_.has_value(),
-             "backward a second time through a graph whose saved tensors are already freed; pass retain_graph=True to "
-             "the first backward");
+    const Visit visit(*this);
     (*backward_)(g);
   }
-  void free_saved() override { backward_.reset(); }
+  void free_saved() override {
+    if (state_.fetch_or(kFreed) == 0) backward_.reset();
+  }
 
  private:
+  static constexpr std::uint32_t kFreed = 1u << 31;
+
+  // Passes on several threads may meet in one node: what was saved goes with the last of them.
+  class Visit {
+   public:
+    explicit Visit(ClosureNode& node) : node_(node) {
+      std::uint32_t visits = node.state_.load();
+      do {
+        check_as(ErrorKind::runtime, !(visits & kFreed),
+                 "backward a second time through a graph whose saved tensors are already freed; pass retain_graph=True "
+                 "to the first backward");
+      } while (!node.state_.compare_exchange_weak(visits, visits + 1));
+    }
+    ~Visit() {
+      if (node_.state_.fetch_sub(1) == (kFreed | 1)) node_.backward_.reset();
+    }
+
+   private:
+    ClosureNode& node_;
+  };
+
   const char* name_;
+  std::atomic<std::uint32_t> state_{0};  // visits under way, and kFreed
   std::optional<Backward> backward_;
 };
 
@@ -185,9 +230,10 @@ void set_requires_grad(const Tensor& t, bool on);
 void forget_history(const Tensor& t);  // t becomes a leaf that requires no gradient
 Tensor grad_of(const Tensor& t);       // may be undefined
 void set_grad(const Tensor& t, const Tensor& grad);
-void retain_grad(const Tensor& t);  // a non-leaf keeps its gradient in .grad too
+void accumulate_grad(const Tensor& t, const Tensor& grad);  // what backward does to a leaf
+void retain_grad(const Tensor& t);                          // a non-leaf keeps its gradient in .grad too
 struct HookHandle {
-  Ref<Node> node;
+  Ref<Hooks> hooks;
   std::uint64_t id;
 };
 HookHandle add_hook(const Tensor& t, Hook hook);
@@ -198,11 +244,16 @@ void remove_hook(const HookHandle& handle);
 void check_writable(const char* op, const Tensor& t);
 // After it was written without being recorded.
 void bump_version(const Tensor& t);
+// Gives t another history; if it retains its gradient, it goes on doing so.
+void replace_history(const Tensor& t, Ref<Node> node);
 // After it was written by the operation `node` recorded (whose input 0 is t as it was): t, the tensor it is a view of
 // and that tensor's other views all change their history.
 void rebase_history(const Tensor& t, Ref<Node> node);
-// Ties a new view to the tensor whose storage it shares, so that later changes to either are known to both.
+// Ties a new view to the tensor whose storage it shares, so that later changes to either are known to both. Under
+// no_grad it only notes that they will not be.
 void link_view(const Tensor& view, const Tensor& source);
+// Do a and b see changes to each other: one tensor, or views of one?
+bool share_history(const Tensor& a, const Tensor& b);
 // Makes a view's history lead through its base again if the base was changed in place since.
 void refresh_view(const Tensor& view);
 

@@ -9,6 +9,7 @@
 namespace lamina {
 
 constexpr int kMaxDims = 8;
+constexpr std::int64_t kMostElements = std::int64_t{1} << 62;
 
 class Dims {
  public:
@@ -61,18 +62,18 @@ class Dims {
   std::int64_t v_[kMaxDims];
 };
 
-// Number of elements; refuses negative sizes and products beyond 2^62.
+// Number of elements; refuses negative sizes and products beyond kMostElements, whatever other sizes are 0: strides
+// must not overflow either.
 inline std::int64_t count(const Dims& shape) {
   std::int64_t n = 1;
   bool zero = false, overflow = false;
   for (std::int64_t s : shape) {
     check(s >= 0, "negative size in shape ", shape);
     zero |= s == 0;
-    if (s != 0) overflow |= __builtin_mul_overflow(n, s, &n) || n > (std::int64_t{1} << 62);
+    if (s != 0) overflow |= __builtin_mul_overflow(n, s, &n) || n > kMostElements;
   }
-  if (zero) return 0;
   check(!overflow, "shape ", shape, " has too many elements");
-  return n;
+  return zero ? 0 : n;
 }
 
 inline Dims contiguous_strides(const Dims& shape) {

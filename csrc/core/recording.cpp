@@ -129,8 +129,7 @@ Recording::LeafGrad* Recording::journal(const Tensor& leaf, bool read) {
   if (leaf.storage().home() == memory_.get()) return nullptr;  // made by the step, like its gradient
   const auto known = std::find_if(leaves_.begin(), leaves_.end(), [&](const LeafGrad& l) { return l.leaf == leaf; });
   if (known != leaves_.end()) return &*known;
-  const GradState* state = leaf.impl()->grad_state_or_null();
-  leaves_.push_back({leaf, read, false, read && state ? twin(state->grad) : Tensor(), {}});
+  leaves_.push_back({leaf, read, false, read ? twin(leaf.impl()->grad()) : Tensor(), {}});
   return &leaves_.back();
 }
 void Recording::grad_read(const Tensor& leaf) { journal(leaf, true); }
@@ -140,14 +139,12 @@ void Recording::grad_written(const Tensor& leaf) {
 
 void Recording::finish() {
   for (LeafGrad& l : leaves_)
-    if (l.written) l.after = twin(l.leaf.impl()->grad_state().grad);
+    if (l.written) l.after = twin(l.leaf.impl()->grad());
 }
 
 bool Recording::grads_are_as_found() const {
-  return std::all_of(leaves_.begin(), leaves_.end(), [](const LeafGrad& l) {
-    const GradState* state = l.leaf.impl()->grad_state_or_null();
-    return !l.read_first || same_memory(state ? state->grad : Tensor(), l.before);
-  });
+  return std::all_of(leaves_.begin(), leaves_.end(),
+                     [](const LeafGrad& l) { return !l.read_first || same_memory(l.leaf.impl()->grad(), l.before); });
 }
 
 std::size_t Recording::survivors(const std::vector<Tensor>& expected) const {
@@ -173,8 +170,7 @@ void Recording::replay() {
   for (const Launch* launch : launches_) launch->run(launch);
   for (const LeafGrad& l : leaves_) {
     if (!l.written) continue;
-    Tensor& grad = l.leaf.impl()->grad_state().grad;
-    if (!same_memory(grad, l.after)) grad = twin(l.after);
+    if (!same_memory(l.leaf.impl()->grad(), l.after)) l.leaf.impl()->set_grad(twin(l.after));
   }
 }
 

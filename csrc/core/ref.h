@@ -52,4 +52,33 @@ class Ref {
   T* p_ = nullptr;
 };
 
+// A counted object that is made when it is first asked for, by whichever thread asks first; it lives as long as its
+// holder.
+template <class T>
+class Lazy {
+ public:
+  Lazy() = default;
+  Lazy(const Lazy&) = delete;
+  Lazy& operator=(const Lazy&) = delete;
+  ~Lazy() {
+    if (T* p = get(); p && p->release()) T::destroy(p);
+  }
+  T* get() const { return p_.load(std::memory_order_acquire); }  // null: not asked for yet
+  template <class Make>
+  T& get_or(Make make) {
+    if (T* p = get()) return *p;
+    Ref<T> made(make());
+    T* first = nullptr;
+    if (!p_.compare_exchange_strong(first, made.get(), std::memory_order_acq_rel)) return *first;
+    made->retain();
+    return *made;
+  }
+  T& get_or_make() {
+    return get_or([] { return new T; });
+  }
+
+ private:
+  std::atomic<T*> p_{nullptr};
+};
+
 }  // namespace lamina

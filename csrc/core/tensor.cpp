@@ -1,5 +1,8 @@
 #include "core/tensor.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace lamina {
 
 TensorImpl::TensorImpl(Ref<Storage> storage, std::int64_t offset_bytes, const Dims& shape, const Dims& strides,
@@ -20,6 +23,40 @@ void TensorImpl::set_geometry(const Dims& new_shape, const Dims& new_strides) {
     expected *= shape[i];
   }
   if (numel == 0) contiguous = true;
+}
+
+TensorImpl::~TensorImpl() {
+  GradState* state = grad_state_.get();
+  GradSlot* slot = state ? state->slot.get() : nullptr;
+  if (!slot) return;
+  const std::lock_guard lock(slot->mutex);
+  slot->owner = nullptr;
+}
+
+GradSlot& TensorImpl::grad_slot() {
+  return grad_state().slot.get_or([this] { return new GradSlot(this); });
+}
+
+Tensor TensorImpl::grad() const {
+  GradState* state = grad_state_.get();
+  GradSlot* slot = state ? state->slot.get() : nullptr;
+  if (!slot) return {};
+  const std::lock_guard lock(slot->mutex);
+  return slot->grad;
+}
+
+void TensorImpl::set_grad(Tensor grad) {  // what was there dies with the argument, after the lock is let go
+  if (!grad.defined() && !grad_state_.get()) return;
+  GradSlot& slot = grad_slot();
+  const std::lock_guard lock(slot.mutex);
+  std::swap(slot.grad, grad);
+}
+
+bool TensorImpl::base_got_history() const {
+  const GradState& state = *grad_state_.get();
+  if (!state.base.defined() || !is_floating(dtype)) return false;
+  const GradState* base = state.base.impl()->grad_state_or_null();
+  return base && base->history != state.base_history && state.base.requires_grad();
 }
 
 Tensor empty(const Dims& shape, DType dtype, Device device) {
@@ -55,6 +92,54 @@ bool dense(const Tensor& t) {
     expected *= t.shape()[next];
   }
   return true;
+}
+
+namespace {
+
+// Looks for two indices of one element: their difference d, not all zero, with Σ d·stride = 0.
+class OverlapSearch {
+ public:
+  explicit OverlapSearch(const Tensor& t) {
+    for (int d = 0; d < t.ndim(); ++d) {
+      if (t.shape()[d] == 1) continue;
+      int at = dims_++;
+      const std::int64_t stride = t.strides()[d] < 0 ? -t.strides()[d] : t.strides()[d];
+      for (; at > 0 && stride_[at - 1] < stride; --at) stride_[at] = stride_[at - 1], most_[at] = most_[at - 1];
+      stride_[at] = stride;
+      most_[at] = t.shape()[d] - 1;
+    }
+    for (int i = dims_ - 1; i > 0; --i) reach_[i - 1] = reach_[i] + most_[i] * stride_[i];
+  }
+  // Each dimension steps over all that the finer ones reach.
+  bool nested() const {
+    for (int i = 0; i < dims_; ++i)
+      if (stride_[i] <= reach_[i]) return false;
+    return true;
+  }
+  bool found(int i = 0, std::int64_t sum = 0, bool differ = false) {
+    if (i == dims_) return differ && sum == 0;
+    if (stride_[i] == 0 || ++steps_ > kMostSteps) return true;
+    // What is left must be within the reach of the finer dimensions. d and −d are one case.
+    const std::int64_t most = std::min(most_[i], (reach_[i] - sum) / stride_[i]);
+    const std::int64_t least = differ ? -std::min(most_[i], (reach_[i] + sum) / stride_[i]) : 0;
+    for (std::int64_t d = least; d <= most; ++d)
+      if (found(i + 1, sum + d * stride_[i], differ || d != 0)) return true;
+    return false;
+  }
+
+ private:
+  static constexpr int kMostSteps = 100'000;
+  std::int64_t stride_[kMaxDims] = {}, most_[kMaxDims] = {};  // by falling stride
+  std::int64_t reach_[kMaxDims] = {};                         // of the dimensions behind
+  int dims_ = 0, steps_ = 0;
+};
+
+}  // namespace
+
+bool overlaps_itself(const Tensor& t) {
+  if (t.contiguous()) return false;
+  OverlapSearch search(t);
+  return !search.nested() && search.found();
 }
 
 Tensor view_of(const Tensor& t, const Dims& shape, const Dims& strides, std::int64_t offset_bytes) {

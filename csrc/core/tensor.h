@@ -1,7 +1,8 @@
 // A tensor is a counted handle to a TensorImpl: a typed, strided window on a Storage, plus its place in the autograd
 // graph.
 #pragma once
-#include <memory>
+#include <atomic>
+#include <mutex>
 
 #include "core/device.h"
 #include "core/dims.h"
@@ -48,13 +49,24 @@ class Tensor {
   Ref<TensorImpl> impl_;
 };
 
-// The rarer half of a tensor's autograd state: leaves with gradients, differentiable views.
-struct GradState {
+// A tensor's .grad: read and written by Python while a backward pass of another thread adds to it. (A GraphNode, for a
+// gradient may have a gradient, and so on: a chain like any other.)
+struct GradSlot : GraphNode {
+  explicit GradSlot(TensorImpl* owner) : owner(owner) {}
+  std::mutex mutex;
   Tensor grad;
-  Ref<GraphNode> accumulator;      // a leaf's AccumulateGrad node
-  Tensor base;                     // a differentiable view's root: writing to one must tell the other
-  std::uint32_t base_history = 0;  // value of the base's `history` when this view's grad_fn was made
-  std::uint32_t history = 0;       // a base's count of in-place changes made through its views
+  Tensor home;        // memory that an optimiser sets aside for the gradient
+  TensorImpl* owner;  // null once it is dead, for nodes hold on to the slot
+};
+
+// The rarer half of a tensor's autograd state: leaves with gradients, differentiable views.
+struct GradState : RefCounted {
+  static void destroy(GradState* s) { delete s; }
+  Lazy<GradSlot> slot;
+  Lazy<GraphNode> accumulator;            // a leaf's node that adds to the slot
+  Tensor base;                            // a differentiable view's root: writing to one must tell the other
+  std::uint32_t base_history = 0;         // value of the base's `history` when this view's grad_fn was made
+  std::atomic<std::uint32_t> history{0};  // a base's count of in-place changes made to it or through its views
   bool retains_grad = false;
 };
 
@@ -63,15 +75,12 @@ struct TensorImpl : RefCounted {
   ~TensorImpl();
   static void destroy(TensorImpl* t) { delete t; }
   void set_geometry(const Dims& shape, const Dims& strides);
-  GradState& grad_state() {
-    if (!grad_state_) grad_state_ = std::make_shared<GradState>();
-    return *grad_state_;
-  }
-  std::weak_ptr<GradState> weak_grad_state() {
-    grad_state();
-    return grad_state_;
-  }
+  GradState& grad_state() { return grad_state_.get_or_make(); }
   GradState* grad_state_or_null() const { return grad_state_.get(); }
+  GradSlot& grad_slot();
+  Tensor grad() const;  // may be undefined
+  void set_grad(Tensor grad);
+  bool base_got_history() const;  // a view's base came to require grad by a change in place since the view was made
 
   Ref<Storage> storage;
   void* data;  // first element
@@ -80,12 +89,13 @@ struct TensorImpl : RefCounted {
   DType dtype;
   bool contiguous;
   bool leaf_requires_grad = false;
-  std::uint32_t output_nr = 0;  // which output of grad_fn this is
-  Ref<GraphNode> grad_fn;       // null for leaves
-  void* wrapper = nullptr;      // the live Python object of this tensor, if any (bind/tensor_type.cpp)
+  bool unrecorded_view = false;  // made by no_grad of a tensor that requires grad, which it cannot tell of changes
+  std::uint32_t output_nr = 0;   // which output of grad_fn this is
+  Ref<GraphNode> grad_fn;        // null for leaves
+  void* wrapper = nullptr;       // the live Python object of this tensor, if any (bind/tensor_type.cpp)
 
  private:
-  std::shared_ptr<GradState> grad_state_;
+  Lazy<GradState> grad_state_;
 };
 
 const Dims& Tensor::shape() const { return impl_->shape; }
@@ -96,7 +106,9 @@ std::int64_t Tensor::numel() const { return impl_->numel; }
 DType Tensor::dtype() const { return impl_->dtype; }
 Device Tensor::device() const { return impl_->storage->device; }
 bool Tensor::contiguous() const { return impl_->contiguous; }
-bool Tensor::requires_grad() const { return impl_->leaf_requires_grad || impl_->grad_fn; }
+bool Tensor::requires_grad() const {
+  return impl_->leaf_requires_grad || impl_->grad_fn || (impl_->grad_state_or_null() && impl_->base_got_history());
+}
 std::uint32_t Tensor::version() const { return impl_->storage->version.load(std::memory_order_relaxed); }
 Storage& Tensor::storage() const { return *impl_->storage; }
 std::int64_t Tensor::offset_bytes() const {
@@ -123,5 +135,7 @@ struct Extent {
 Extent extent(const Dims& shape, const Dims& strides);
 // Do distinct indices reach distinct elements, with no holes between them?
 bool dense(const Tensor& t);
+// Do distinct indices reach one element? (Also true for strides too intricate to tell.)
+bool overlaps_itself(const Tensor& t);
 
 }  // namespace lamina

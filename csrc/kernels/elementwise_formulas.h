@@ -255,7 +255,7 @@ struct hardsigmoid_op {
 struct hardswish_op {
   template <class V> static V f(V x, P p) { return x * hardsigmoid_op::f(x, p); }
   template <class V> static V df(V dy, V x, P) {
-    return select(x <= V(-3), V(0), select(x < V(3), dy * (x / V(3) + V(0.5)), dy));
+    return select(x <= V(-3), V(0), select(x >= V(3), dy, dy * (x / V(3) + V(0.5))));  // NaN goes the last way
   }
 };
 struct hardshrink_op {

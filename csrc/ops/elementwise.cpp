@@ -330,9 +330,9 @@ void fill_(const Tensor& t, const Scalar& value) {
 void copy_(const Tensor& to, const Tensor& from) {
   const Dims shape = broadcast_shapes(to.shape(), from.shape(), "copy_");
   check(shape == to.shape(), "copy_: shape ", from.shape(), " does not broadcast to ", to.shape());
-  if (to.data() == from.data() && to.shape() == from.shape() && to.strides() == from.strides() &&
-      to.dtype() == from.dtype())
-    return;  // x[i] += y ends by assigning the view to itself
+  const bool same = to.data() == from.data() && to.shape() == from.shape() && to.strides() == from.strides() &&
+                    to.dtype() == from.dtype();
+  if (same && share_history(to, from)) return;  // x[i] += y ends by assigning the view to itself
   check_writable("copy_", to);
   if (overlaps_askew(to, from)) return copy_(to, clone(from));
   const bool recorded = is_floating(to.dtype()) && needs_grad(to, from);
@@ -396,14 +396,19 @@ void set_gradient(const Tensor& to, const Tensor& grad) {
 }
 void set_gradient_to_zero(const Tensor& grad) { write_fill(grad, Scalar(0.0)); }
 Tensor clone_gradient(const Tensor& grad, const Dims& strides) {
-  Tensor copy = empty(grad.shape(), grad.dtype(), grad.device());
-  if (strides != copy.strides()) copy = view_of(copy, grad.shape(), strides, 0);
+  if (strides != contiguous_strides(grad.shape())) {
+    const Tensor copy = zero_gradient(grad, grad.shape(), strides);
+    write_copy(copy, grad);
+    return copy;
+  }
+  const Tensor copy = empty(grad.shape(), grad.dtype(), grad.device());
   write_copy(copy, grad);
   return copy;
 }
 Tensor zero_gradient(const Tensor& like, const Dims& shape, const Dims& strides) {
-  Tensor zero = full(shape, Scalar(0.0), like.dtype(), like.device());
-  return strides == zero.strides() ? zero : view_of(zero, shape, strides, 0);
+  const Extent e = extent(shape, strides);
+  const Tensor all = full({e.last - e.first}, Scalar(0.0), like.dtype(), like.device());
+  return view_of(all, shape, strides, -e.first * static_cast<std::int64_t>(all.item_size()));
 }
 Tensor ones_like_gradient(const Tensor& root) { return full(root.shape(), Scalar(1.0), root.dtype(), root.device()); }
 

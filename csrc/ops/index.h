@@ -57,7 +57,6 @@ struct Survey {
 };
 Tensor surveyed(const Tensor& integers);  // the same three numbers, left in memory
 Survey survey(const char* op, const Tensor& integers);
-constexpr std::int64_t kMostElements = std::int64_t{1} << 62;
 
 // ---- joining and taking apart (index_join.cpp); the parts are views ----
 Tensor cat(const std::vector<Tensor>& tensors, std::int64_t dim);

@@ -11,10 +11,8 @@ Tensor make_view(const char* name, const Tensor& t, const Dims& shape, const Dim
                  Backward backward) {
   const std::int64_t bytes = t.offset_bytes() + offset * static_cast<std::int64_t>(t.item_size());
   Tensor v(new TensorImpl(t.impl()->storage, bytes, shape, strides, t.dtype()));
-  if (grad_enabled()) {
-    if (t.requires_grad()) record(name, v, {&t}, std::move(backward));
-    link_view(v, t);
-  }
+  if (needs_grad(t)) record(name, v, {&t}, std::move(backward));
+  link_view(v, t);
   return v;
 }
 

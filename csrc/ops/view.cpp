@@ -4,6 +4,7 @@
 
 #include "autograd/engine.h"
 #include "ops/elementwise.h"
+#include "ops/index_positions.h"
 #include "ops/make_view.h"
 #include "ops/reduce.h"
 
@@ -184,7 +185,7 @@ Tensor slice(const Tensor& t, std::int64_t dim, std::int64_t start, std::int64_t
         t.shape()[d]);
   Dims shape = t.shape(), strides = t.strides();
   const std::int64_t end = stop < start ? start : stop > shape[d] ? shape[d] : stop;
-  shape[d] = (end - start + step - 1) / step;
+  shape[d] = end > start ? (end - start - 1) / step + 1 : 0;
   const std::int64_t offset = shape[d] ? start * strides[d] : 0;
   strides[d] *= shape[d] > 1 ? step : 1;
   return make_view("slice", t, shape, strides, offset,
@@ -229,7 +230,7 @@ Tensor unfold(const Tensor& t, std::int64_t dim, std::int64_t size, std::int64_t
   shape.push_back(size);
   strides.push_back(t.strides()[d]);
   shape[d] = (have - size) / step + 1;
-  strides[d] *= step;
+  if (shape[d] > 1) strides[d] *= step;
   return make_view("unfold", t, shape, strides, 0, [source = t.shape(), d, size, step](Gradients& g) {
     // Windows overlap; the i-th elements of all of them do not.
     const Tensor& dy = g.of_output();
@@ -240,14 +241,71 @@ Tensor unfold(const Tensor& t, std::int64_t dim, std::int64_t size, std::int64_t
   });
 }
 
+namespace {
+
+// Where a tensor lies in its storage, in elements.
+struct Placement {
+  Dims shape, strides;
+  std::int64_t first;
+
+  explicit Placement(const Tensor& t)
+      : shape(t.shape()), strides(t.strides()), first(t.offset_bytes() / static_cast<std::int64_t>(t.item_size())) {}
+  Extent reach() const {
+    const Extent e = extent(shape, strides);
+    return {first + e.first, first + e.last};
+  }
+  Tensor on(const Tensor& flat, std::int64_t start) const {
+    return view_of(flat, shape, strides, (first - start) * static_cast<std::int64_t>(flat.item_size()));
+  }
+};
+
+// A gradient for every element of the storage that either tensor reaches; those of the source are its own.
+auto into_storage(const Tensor& source, const Tensor& v) {
+  return [from = Placement(source), to = Placement(v)](Gradients& g) {
+    const Extent a = from.reach(), b = to.reach();
+    const std::int64_t start = std::min(a.first, b.first), end = std::max(a.last, b.last);
+    const Tensor flat = full({end - start}, Scalar(0.0), g.of_output().dtype(), g.of_output().device());
+    add_gradient_to_window(to.on(flat, start), g.of_output());
+    g.give(0, from.on(flat, start));
+  };
+}
+
+}  // namespace
+
 Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, std::optional<std::int64_t> offset) {
   check(shape.size() == strides.size(), "as_strided: shape ", shape, " and strides ", strides, " differ in length");
   count(shape);
+  for (const std::int64_t stride : strides)
+    check(stride > -kMostElements && stride < kMostElements, "as_strided: stride ", stride, " is out of range");
   const auto item = static_cast<std::int64_t>(t.item_size());
+  const auto elements = static_cast<std::int64_t>(t.storage().bytes) / item;
+  check(!offset || (*offset >= 0 && *offset <= elements), "as_strided: storage_offset ", offset.value_or(0),
+        " lies outside the storage of ", elements, " elements");
   const Tensor v = view_of(t, shape, strides, offset ? *offset * item : t.offset_bytes());
-  check_as(ErrorKind::not_implemented, !needs_grad(t), "as_strided has no gradient; use slicing, unfold or expand");
-  if (grad_enabled()) link_view(v, t);
+  if (needs_grad(t)) {
+    check_as(ErrorKind::not_implemented, !overlaps_itself(t),
+             "as_strided: a tensor that overlaps itself has no gradient; clone() it first");
+    record("as_strided", v, {&t}, into_storage(t, v));
+  }
+  link_view(v, t);
   return v;
+}
+
+void add_gradient_to_window(const Tensor& window, const Tensor& grad) {
+  if (!overlaps_itself(window)) return add_gradient_in_place(window, grad);
+  // Every element's place in the flat memory, so that those that come more than once add up.
+  const Extent e = extent(window.shape(), window.strides());
+  Tensor places = full({}, Scalar(-e.first), DType::i64);
+  for (int d = 0; d < window.ndim(); ++d) {
+    Dims own(window.ndim(), 1);
+    own[d] = window.shape()[d];
+    places =
+        add(places,
+            reshape(mul(arange(Scalar(0), Scalar(own[d]), Scalar(1), DType::i64), Scalar(window.strides()[d])), own));
+  }
+  const Tensor flat = view_of(window, {e.last - e.first}, {1},
+                              window.offset_bytes() + e.first * static_cast<std::int64_t>(window.item_size()));
+  add_at(flat, PositionSet::along(0, places, false), grad);
 }
 
 }  // namespace lamina

@@ -1458,6 +1458,9 @@ class dtype:
     def name(self) -> str: ...
 
 def _backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain_graph: builtins.bool) -> None: ...
+def _backward_to(
+    tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], inputs: Sequence[Tensor], retain_graph: builtins.bool
+) -> None: ...
 def _binary_cross_entropy(input: Tensor, target: Any, third: Any, reduction: Any) -> Tensor:
     """See nn.functional.binary_cross_entropy."""
 

@@ -66,9 +66,7 @@ def backward(
     leaves = _sequence("backward: inputs", inputs)
     if not leaves:
         raise ValueError("backward: inputs must not be empty")
-    for leaf, found in zip(leaves, _C._gradients(roots, grads, leaves, bool(retain_graph)), strict=True):
-        if found is not None:
-            leaf.grad = found if leaf.grad is None else leaf.grad + found
+    _C._backward_to(roots, grads, leaves, bool(retain_graph))
 
 
 def grad(
