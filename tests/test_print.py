@@ -85,6 +85,17 @@ def test_long_rows_are_broken():
     assert lines[1].startswith("        1") or lines[1].startswith("         ")
 
 
+@pytest.mark.parametrize("leading", [(), (1,), (1, 1), (1, 1, 1, 1), (2,), (2, 1)])
+def test_no_line_is_longer_than_allowed(leading):
+    """Whatever closes and follows the last row: brackets, notes, both at the limit."""
+    for dtype in ("float32", "float64", "int64", "int32", "bool"):
+        for n in range(1, 60):
+            x = (lamina.arange(float(n)) * 10).to(dtype).expand(*leading, n)
+            leaf = x.clone().requires_grad_() if x.is_floating_point() else x
+            for t in (x, leaf, leaf * 1 if leaf.requires_grad else leaf, x.unsqueeze(-1).expand(*leading, n, 3000)):
+                assert all(len(line) <= 80 for line in repr(t).splitlines()), repr(t)
+
+
 def test_size_does_not_matter():
     lamina.set_printoptions(edgeitems=3)
     large = [lamina.zeros(1).expand(1 << 40), lamina.zeros(1, 1).expand(1 << 30, 1 << 30)]

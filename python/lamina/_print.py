@@ -149,15 +149,16 @@ def _float_writer(values: list[float]) -> Callable[[float], str]:
     return lambda v: f"{v:.{precision}f}"
 
 
-def _lay_out(values: list[Any], depth: int, write: Callable[[Any], str], indent: int) -> str:
+def _lay_out(values: list[Any], depth: int, write: Callable[[Any], str], indent: int, outer: int = 0) -> str:
+    """Rows within `outer` pairs of brackets."""
     if depth == 1:
-        return _row(["..." if v is _GAP else write(v) for v in values], indent + 1)
-    parts = ["..." if v is _GAP else _lay_out(v, depth - 1, write, indent + 1) for v in values]
+        return _row(["..." if v is _GAP else write(v) for v in values], indent + 1, outer)
+    parts = ["..." if v is _GAP else _lay_out(v, depth - 1, write, indent + 1, outer + 1) for v in values]
     return "[" + ("," + "\n" * (depth - 1) + " " * (indent + 1)).join(parts) + "]"
 
 
-def _row(cells: list[str], indent: int) -> str:
-    """One row, broken into lines where it is too long for one."""
-    per_line = max(1, (_options["linewidth"] - indent) // (max(map(len, cells)) + 2))
+def _row(cells: list[str], indent: int, outer: int) -> str:
+    """One row, broken into lines where it is too long for one; the last may have to hold all closing brackets."""
+    per_line = max(1, (_options["linewidth"] - indent - outer) // (max(map(len, cells)) + 2))
     lines = [", ".join(cells[i : i + per_line]) for i in range(0, len(cells), per_line)]
     return "[" + (",\n" + " " * indent).join(lines) + "]"
