@@ -9,7 +9,7 @@ void take_over(const Tensor& t, const Tensor& from) {
            "only a tensor that is no view and no result of recorded operations can change its memory");
   check_as(ErrorKind::type, is_floating(from.dtype()) || !impl.leaf_requires_grad,
            "a tensor that requires grad cannot become ", name_of(from.dtype()));
-  if (state) impl.grad_state().grad = Tensor();  // of another type or elsewhere
+  impl.set_grad({});  // it was of another type or elsewhere
   impl.storage = from.impl()->storage;
   impl.data = from.data();
   impl.dtype = from.dtype();
