@@ -202,6 +202,8 @@ def test_names_that_are_no_utf8():
         lambda: lamina.ones(2).sum(**{"\ud800": 1}),
         lambda: lamina.ones(2).norm("\ud800"),
         lambda: lamina.einsum("\ud800", lamina.ones(2)),
+        lambda: nn.functional.mse_loss(lamina.ones(2), lamina.ones(2), reduction="\ud800"),
+        lambda: lamina._C.linear(lamina.ones(2), lamina.ones(2, 2), activation="\ud800"),
     ):
         with pytest.raises((ValueError, TypeError)):
             call()

@@ -15,7 +15,7 @@ constexpr bool kTakesParameters[] = {LAMINA_UNARY_OPS(LAMINA_TAKES_PARAMETERS)};
 std::optional<UnaryOp> activation_named(const Arguments& a, int i) {
   PyObject* const given = a.get(i);
   if (!given) return std::nullopt;
-  const char* name = PyUnicode_Check(given) ? PyUnicode_AsUTF8(given) : "";
+  const char* name = PyUnicode_Check(given) ? text_of(given) : "";
   for (int op = 0; op < kUnaryOps; ++op) {
     if (std::strcmp(name, name_of(static_cast<UnaryOp>(op))) != 0) continue;
     check(!kTakesParameters[op], "linear: ", name, " takes parameters and cannot be an activation here; call it after");

@@ -11,7 +11,7 @@ namespace {
 LossReduction reduction_of(const Arguments& a, int i) {
   PyObject* const given = a.get(i);
   if (!given) return LossReduction::mean;
-  const char* name = PyUnicode_Check(given) ? PyUnicode_AsUTF8(given) : "";
+  const char* name = PyUnicode_Check(given) ? text_of(given) : "";
   if (!std::strcmp(name, "mean")) return LossReduction::mean;
   if (!std::strcmp(name, "sum")) return LossReduction::sum;
   check(!std::strcmp(name, "none"), a.function(), ": reduction must be 'mean', 'sum' or 'none', got ",
