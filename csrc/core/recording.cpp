@@ -78,16 +78,6 @@ void RecordingMemory::bump_versions() noexcept {
 
 // ---- recording ----
 
-namespace {
-
-// The same memory, but another object: who counts the holders of a gradient is not to count us.
-Tensor twin(const Tensor& t) { return t.defined() ? detach(t) : Tensor(); }
-bool same_memory(const Tensor& a, const Tensor& b) {
-  return a.defined() == b.defined() && (!a.defined() || a.impl()->data == b.impl()->data);
-}
-
-}  // namespace
-
 Recording::~Recording() { memory_->close(); }
 
 void* Recording::room(std::size_t bytes, std::size_t alignment) {
@@ -129,7 +119,7 @@ Recording::LeafGrad* Recording::journal(const Tensor& leaf, bool read) {
   if (leaf.storage().home() == memory_.get()) return nullptr;  // made by the step, like its gradient
   const auto known = std::find_if(leaves_.begin(), leaves_.end(), [&](const LeafGrad& l) { return l.leaf == leaf; });
   if (known != leaves_.end()) return &*known;
-  leaves_.push_back({leaf, read, false, read ? twin(leaf.impl()->grad()) : Tensor(), {}});
+  leaves_.push_back({leaf, read, false, read ? leaf.impl()->grad() : Tensor(), {}});
   return &leaves_.back();
 }
 void Recording::grad_read(const Tensor& leaf) { journal(leaf, true); }
@@ -139,12 +129,12 @@ void Recording::grad_written(const Tensor& leaf) {
 
 void Recording::finish() {
   for (LeafGrad& l : leaves_)
-    if (l.written) l.after = twin(l.leaf.impl()->grad());
+    if (l.written) l.after = l.leaf.impl()->grad();
 }
 
 bool Recording::grads_are_as_found() const {
   return std::all_of(leaves_.begin(), leaves_.end(),
-                     [](const LeafGrad& l) { return !l.read_first || same_memory(l.leaf.impl()->grad(), l.before); });
+                     [](const LeafGrad& l) { return !l.read_first || l.leaf.impl()->grad() == l.before; });
 }
 
 std::size_t Recording::survivors(const std::vector<Tensor>& expected) const {
@@ -168,10 +158,8 @@ void Recording::replay() {
   for (Storage* s : written_) s->version.fetch_add(1, std::memory_order_relaxed);
   memory_->bump_versions();
   for (const Launch* launch : launches_) launch->run(launch);
-  for (const LeafGrad& l : leaves_) {
-    if (!l.written) continue;
-    if (!same_memory(l.leaf.impl()->grad(), l.after)) l.leaf.impl()->set_grad(twin(l.after));
-  }
+  for (const LeafGrad& l : leaves_)
+    if (l.written) l.leaf.impl()->set_grad(l.after);
 }
 
 std::vector<double> Recording::timings(int replays) {
