@@ -1813,6 +1813,9 @@ def isinf(input: Tensor, /) -> Tensor:
 def isnan(input: Tensor, /) -> Tensor:
     """isnan, element by element."""
 
+def kthvalue(input: Tensor, k: builtins.int, dim: builtins.int = -1, keepdim: builtins.bool = False) -> ValuesIndices:
+    """The k-th smallest element along dim, counted from 1."""
+
 def l1_loss(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
     """|input − target|."""
 
@@ -1820,9 +1823,6 @@ def layer_norm(
     input: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: builtins.float = 1e-05
 ) -> Tensor:
     """Normalises the last dimensions to mean 0 and variance 1, then times weight plus bias."""
-
-def kthvalue(input: Tensor, k: builtins.int, dim: builtins.int = -1, keepdim: builtins.bool = False) -> ValuesIndices:
-    """The k-th smallest element along dim, counted from 1."""
 
 def le(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """le, element by element."""
