@@ -379,6 +379,18 @@ def test_state_is_made_once_and_not_by_every_replay():
     assert float(optimizer.state[p]["step"]) == 4
 
 
+def test_an_option_set_inside_a_captured_step_is_refused():
+    optimizer = optim.SGD([nn.Parameter(lamina.ones(3))], lr=0.1)
+
+    @lamina.capture
+    def step():
+        optimizer.param_groups[0]["lr"] = 0.5
+
+    with pytest.raises(RuntimeError, match="SGD: lr cannot be set inside a captured step"):
+        step()
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
 def test_a_schedule_inside_a_captured_step_is_refused():
     optimizer = optim.SGD([nn.Parameter(lamina.ones(2))], lr=1.0)
     schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._capture import is_capturing
 from lamina.autograd.grad_mode import enable_grad, no_grad
 
 TYPE_CHECKING = False
@@ -106,6 +107,11 @@ class ParamGroup(dict[str, "Any"]):
             raise KeyError(f"{self._owner}: the parameters of a group cannot be exchanged; use add_param_group")
         value = _number(self._owner, option, value)
         if self._engine is not None:
+            if is_capturing():
+                raise RuntimeError(
+                    f"{self._owner}: {option} cannot be set inside a captured step, every replay would set it to {value!r} "
+                    "again; set it between the calls"
+                )
             for name, number in self._numbers(option, value):
                 self._engine.set(name, number)
         super().__setitem__(option, value)
