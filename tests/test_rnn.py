@@ -299,6 +299,29 @@ def test_backward_twice_over_a_retained_graph() -> None:
         loss.backward()
 
 
+@pytest.mark.parametrize("name", ["tanh", "peephole", "gru", "gru, reset before"])
+def test_a_captured_step_is_the_eager_step(name: str) -> None:
+    x = [lamina.tensor(RNG.normal(size=(4, 3, 2)).astype(np.float32)) for _ in range(4)]
+    lengths = [lamina.tensor(n) for n in ([4, 2, 1], [1, 4, 3], [2, 2, 4], [4, 4, 4])]
+    layer = make_layer(CELLS[name], 2, 5, bidirectional=True)
+    start = {n: p.detach().clone() for n, p in layer.named_parameters()}
+
+    def step(x: lamina.Tensor, lengths: lamina.Tensor) -> lamina.Tensor:
+        layer.zero_grad()
+        loss = (layer(x, lengths=lengths)[0] ** 2).sum()
+        loss.backward()
+        with lamina.no_grad():
+            for p in layer.parameters():
+                p -= 0.1 * p.grad
+        return loss.detach()
+
+    def run(step: Any) -> list[bytes]:
+        layer.load_state_dict(start)
+        return [to_numpy(step(*batch)).tobytes() for batch in zip(x, lengths, strict=True)]
+
+    assert run(step) == run(lamina.capture(step))
+
+
 def test_dropout_lies_between_layers_only() -> None:
     layer = nn.RNN(3, 4, 2, dropout=1.0)
     x = lamina.randn(5, 2, 3)

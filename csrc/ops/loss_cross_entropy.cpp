@@ -135,6 +135,7 @@ Tensor class_loss(const char* op, const Tensor& input, const Tensor& given_targe
                CrossEntropy now = a;
                now.x = x.get().data();
                now.target = target.get().data();
+               now.weight = weight.defined() ? weight.data() : nullptr;
                const Tensor dx = empty(x.get().shape(), x.get().dtype(), x.get().device());
                current_stream().launch(kernel, now, dy.data(), statistics.defined() ? statistics.data() : nullptr,
                                        notes.data<double>(), dx.data());

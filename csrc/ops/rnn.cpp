@@ -149,7 +149,15 @@ GateGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dh_la
   const Tensor rows = !dy.defined() || dy.strides()[2] == 1 || s.run.units == 1 ? dy : contiguous(dy);
   RnnGradRun run;
   run.forward = s.run;
+  // Asked for again: a recording of the backward alone holds what it sees asked for.
+  run.forward.weight = weight.data();
   run.forward.packed = packed.data();
+  run.forward.gates = gates.data();
+  run.forward.h = h.data();
+  run.forward.c = data_or_null(c);
+  run.forward.masked = data_or_null(masked);
+  run.forward.unit = data_or_null(unit);
+  run.forward.lengths = lengths.defined() ? lengths.data<std::int64_t>() : nullptr;
   run.dgates = d.gates.data();
   run.dy = data_or_null(rows);
   run.dy_step = rows.defined() ? rows.strides()[0] : 0;
