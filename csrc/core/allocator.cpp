@@ -109,8 +109,8 @@ class Pool {
  private:
   static void* from_system(std::size_t bytes) {
     const bool large = bytes >= kHugePage;
-    void* block =
-        std::aligned_alloc(large ? kHugePage : kAlignment, large ? (bytes + kHugePage - 1) & ~(kHugePage - 1) : bytes);
+    const std::size_t alignment = large ? kHugePage : kAlignment;
+    void* block = std::aligned_alloc(alignment, (bytes + alignment - 1) & ~(alignment - 1));  // whole multiples only
     if (block && large) madvise(block, bytes, MADV_HUGEPAGE);  // a hint; refusal costs nothing
     return block;
   }
