@@ -1,32 +1,34 @@
-// All kernels of one device or instruction set: a struct of function pointers per family.
+// All kernels of one device or instruction set: a table of function pointers per family, in kernels/<family>.h. Only
+// named here, so that a change to one family recompiles that family alone.
 #pragma once
-#include "kernels/elementwise.h"
-#include "kernels/gemm.h"
-#include "kernels/index.h"
-#include "kernels/loss.h"
-#include "kernels/norm.h"
-#include "kernels/optim.h"
-#include "kernels/peak.h"
-#include "kernels/random.h"
-#include "kernels/reduce.h"
-#include "kernels/rnn.h"
-#include "kernels/sort.h"
 
 namespace lamina {
 
+struct ElementwiseTable;
+struct GemmTable;
+struct IndexTable;
+struct LossTable;
+struct NormTable;
+struct OptimTable;
+struct PeakTable;
+struct RandomTable;
+struct ReduceTable;
+struct RnnTable;
+struct SortTable;
+
 struct KernelTable {
   const char* target;
-  ElementwiseTable elementwise;
-  GemmTable gemm;
-  PeakTable peak;
-  ReduceTable reduce;
-  RandomTable random;
-  IndexTable index;
-  RnnTable rnn;
-  LossTable loss;
-  NormTable norm;
-  OptimTable optim;
-  SortTable sort;
+  const ElementwiseTable& elementwise;
+  const GemmTable& gemm;
+  const IndexTable& index;
+  const LossTable& loss;
+  const NormTable& norm;
+  const OptimTable& optim;
+  const PeakTable& peak;
+  const RandomTable& random;
+  const ReduceTable& reduce;
+  const RnnTable& rnn;
+  const SortTable& sort;
 };
 
 }  // namespace lamina

@@ -5,6 +5,7 @@
 #include "autograd/engine.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/elementwise.h"
 #include "ops/loops.h"
 #include "ops/reduce.h"
 

@@ -3,6 +3,7 @@
 #include "autograd/engine.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/gemm.h"
 #include "ops/elementwise.h"
 #include "ops/gemm_pack_cache.h"
 #include "ops/loops.h"

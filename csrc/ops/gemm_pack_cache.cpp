@@ -4,6 +4,7 @@
 
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/gemm.h"
 
 namespace lamina {
 namespace {

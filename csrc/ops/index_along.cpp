@@ -1,6 +1,7 @@
 // gather and scatter: an index of the tensor's own rank that stands for one dimension.
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/index.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
 #include "ops/index_positions.h"

@@ -1,6 +1,8 @@
 // Masks: where they are true, and reading and writing there.
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/elementwise.h"
+#include "kernels/index.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
 #include "ops/index_positions.h"

@@ -2,6 +2,7 @@
 
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/index.h"
 #include "ops/elementwise.h"
 #include "ops/loops.h"
 #include "ops/reduce.h"

@@ -3,6 +3,7 @@
 
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/index.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
 #include "ops/index_positions.h"

@@ -4,6 +4,7 @@
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/loss.h"
 #include "ops/elementwise.h"
 #include "ops/loss.h"
 #include "ops/reduce.h"

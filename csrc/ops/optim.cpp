@@ -7,6 +7,7 @@
 #include "autograd/engine.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/optim.h"
 #include "ops/elementwise.h"
 
 namespace lamina {

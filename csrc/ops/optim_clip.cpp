@@ -4,6 +4,7 @@
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/optim.h"
 #include "ops/elementwise.h"
 #include "ops/optim.h"
 

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "core/stream.h"
 #include "core/tensor.h"
+#include "kernels/peak.h"
 #include "ops/elementwise.h"
 
 namespace lamina {

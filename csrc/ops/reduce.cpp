@@ -3,6 +3,7 @@
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/reduce.h"
 #include "ops/elementwise.h"
 #include "ops/view.h"
 

@@ -3,6 +3,7 @@
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/rnn.h"
 #include "ops/elementwise.h"
 #include "ops/gemm.h"
 #include "ops/index.h"

@@ -3,6 +3,7 @@
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
+#include "kernels/sort.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
 #include "ops/view.h"
