@@ -309,7 +309,8 @@ def test_a_run_that_is_killed_again_and_again_goes_on_bit_for_bit(tmp_path):
             text=True,
             env=environment,
         )
-        if attempt < 8:  # so many steps by what it tells, not by the clock: fast machines are killed as often as slow ones
+        if attempt < 8:
+            # So many steps by what it tells, not by the clock: a fast machine is killed as often as a slow one.
             for _ in range(rng.randint(1, 40)):
                 if not process.stdout.readline():
                     break
