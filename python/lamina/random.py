@@ -1,6 +1,9 @@
 """Random numbers. A draw depends on the generator's seed and on what was drawn before, and on nothing else: not on the
 number of threads, the instruction set or the memory layout. Threads that share a generator draw disjoint numbers.
 
+Streams are stable: a seed gives the same numbers in every version of this major number; `normal` and what else takes
+logarithms may differ from one instruction set to another in the last bits.
+
 The default generator starts from a seed of the operating system, so that two runs differ, as in PyTorch; `manual_seed`
 makes them alike. A new `Generator` always starts from the same seed.
 """
