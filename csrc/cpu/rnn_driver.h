@@ -19,14 +19,51 @@ constexpr double kRecurrentFlopsWorthAThread = 1e5;  // in one step
 constexpr int kBatchBlock = 48;                      // sequences whose sums are kept beside a panel of weights
 constexpr std::int64_t kPanelBytes = 16 * 1024;      // of a panel that stay in the first-level cache meanwhile
 
+// As tile() of a product, for wide tiles: R elements of A stay in registers while the V vectors of a row of B pass, not
+// the other way round. That fits a third row of four vectors into 16 registers: two would give too few sums to hide the
+// latency of a multiplication, and would read B oftener than the load units can.
+template <class T, int R, int V>
+void wide_tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride, T* c,
+               std::int64_t c_stride, bool accumulate) {
+  constexpr int W = Vec<T>::width;
+  Vec<T> sums[R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>(T(0));
+  for (std::int64_t i = 0; i < k; ++i, ++a, b += b_stride) {
+    Vec<T> x[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) x[r] = Vec<T>(a[r * a_stride]);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      const Vec<T> row = Vec<T>::load(b + v * W);
+      if (v * W * sizeof(T) % 64 == 0) __builtin_prefetch(b + kPrefetchSteps * b_stride + v * W);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[r][v] = fma(x[r], row, sums[r][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      T* to = c + r * c_stride + v * W;
+      (accumulate ? Vec<T>::load(to) + sums[r][v] : sums[r][v]).store(to);
+    }
+}
+
 // Tiles of 1 … kMost rows of V vectors.
 template <class T, int V>
 struct RowTiles {
-  static constexpr int kMost = V < kRegisters / 2 ? (kRegisters - 1 - V) / V : 1;
+  static constexpr int kHoldingB = (kRegisters - 1 - V) / V, kHoldingA = (kRegisters - 1) / (V + 1);
+  static constexpr int kMost = kHoldingA > kHoldingB ? kHoldingA : kHoldingB > 1 ? kHoldingB : 1;
   TileKernel<T> at[kMost];
   template <int R = kMost>
   static constexpr void fill(RowTiles& tiles) {
-    tiles.at[R - 1] = tile<T, R, V, WalkA::rows>;
+    if constexpr (kHoldingA > kHoldingB)
+      tiles.at[R - 1] = wide_tile<T, R, V>;
+    else
+      tiles.at[R - 1] = tile<T, R, V, WalkA::rows>;
     if constexpr (R > 1) fill<R - 1>(tiles);
   }
   static constexpr RowTiles make() {
@@ -64,6 +101,17 @@ struct Share {
   Share(std::int64_t panels, int thread, int team) : begin(panels * thread / team), end(panels * (thread + 1) / team) {}
 };
 
+// body(first, count) for rows cut into as few tiles as can be, of even height: low ones hide no latency.
+template <class Body>
+LAMINA_INLINE void for_each_tile(int rows, int most, Body body) {
+  const int tiles = (rows + most - 1) / most;
+  for (int t = 0, row = 0; t < tiles; ++t) {
+    const int end = rows * (t + 1) / tiles;
+    body(row, end - row);
+    row = end;
+  }
+}
+
 // The recurrent product of `gates` gates for panels of units.
 template <class T, int gates>
 struct GatePanels {
@@ -96,9 +144,9 @@ struct GatePanels {
         single_row<T, gates * kVecs>(depth, a + k, b, sums, k > 0);
         continue;
       }
-      for (int row = 0; row < rows; row += kRows)
-        kTiles.at[(rows - row < kRows ? rows - row : kRows) - 1](depth, a + row * units + k, units, b, kCols,
-                                                                 sums + row * kCols, kCols, k > 0);
+      for_each_tile(rows, kRows, [&](int row, int count) {
+        kTiles.at[count - 1](depth, a + row * units + k, units, b, kCols, sums + row * kCols, kCols, k > 0);
+      });
     }
   }
 };
@@ -134,28 +182,12 @@ struct ReturnPanels {
           single_row<T, kTileVecs>(depth, from, b, sums, accumulate);
           continue;
         }
-        for (int row = 0; row < rows; row += kTileRows)
-          tile_kernel<T>(WalkA::rows, rows - row < kTileRows ? rows - row : kTileRows, kTileVecs)(
-              depth, from + row * d_row, d_row, b, kTileCols<T>, sums + row * kTileCols<T>, kTileCols<T>, accumulate);
+        for_each_tile(rows, kTileRows, [&](int row, int count) {
+          tile_kernel<T>(WalkA::rows, count, kTileVecs)(depth, from + row * d_row, d_row, b, kTileCols<T>,
+                                                        sums + row * kTileCols<T>, kTileCols<T>, accumulate);
+        });
       }
   }
-};
-
-// Where things lie in the memory of a run.
-template <class T, class Cell>
-struct RunView {
-  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
-  const RnnRun& run;
-
-  std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
-  std::int64_t state_size() const { return run.batch * run.units; }
-  T* state(void* states, std::int64_t time, bool after) const {
-    return states ? static_cast<T*>(states) + (time + (run.reverse != after ? 1 : 0)) * state_size() : nullptr;
-  }
-  T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
-  T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
-  const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
-  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
 };
 
 // `n` lanes at p; all of them as one plain load.
@@ -171,6 +203,30 @@ LAMINA_INLINE void store_units(Vec<T> v, T* p, int n) {
   else
     v.store(p, n);
 }
+
+// Where things lie in the memory of a run.
+template <class T, class Cell>
+struct RunView {
+  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  const RnnRun& run;
+
+  std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
+  std::int64_t state_size() const { return run.batch * run.units; }
+  T* state(void* states, std::int64_t time, bool after) const {
+    return states ? static_cast<T*>(states) + (time + (run.reverse != after ? 1 : 0)) * state_size() : nullptr;
+  }
+  T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
+  T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
+  const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
+  // What the input gives a gate, which lies at `gates`.
+  template <bool whole>
+  LAMINA_INLINE Vec<T> from_input(const T* gates, int gate, std::int64_t u, int n) const {
+    const std::int64_t at = gate * run.units + u;
+    const Vec<T> x = load_units<whole>(gates + at, n);
+    return run.bias ? x + load_units<whole>(static_cast<const T*>(run.bias) + at, n) : x;
+  }
+  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
+};
 
 // body(first unit, lanes, offset in the panel, std::true_type-like tag: are all lanes there?) for each vector of a
 // panel.
@@ -252,7 +308,7 @@ class Forward {
                             [&]<bool whole>(std::int64_t u, int n, int v) {
                               V x[kLayout.first], r[kLayout.first];
                               for (int g = 0; g < kLayout.first; ++g) {
-                                x[g] = load_units<whole>(gates + g * H + u, n);
+                                x[g] = view_.template from_input<whole>(gates, g, u, n);
                                 r[g] = V::load(sums + g * FirstPanels::kUnits + v);
                               }
                               V stored[kLayout.first];
@@ -285,7 +341,8 @@ class Forward {
         return;
       }
       V x[kLayout.inputs], r[skip + gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
-      for (int g = 0; g < kLayout.inputs; ++g) x[g] = stored[g] = load_units<whole>(gates + g * H + u, n);
+      for (int g = 0; g < skip; ++g) x[g] = stored[g] = load_units<whole>(gates + g * H + u, n);
+      for (int g = skip; g < kLayout.inputs; ++g) x[g] = view_.template from_input<whole>(gates, g, u, n);
       for (int g = 0; g < gates_here; ++g) r[skip + g] = V::load(sums + g * Panels::kUnits + v);
       for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
       const V fresh = Cell::step(x, r, h, c, unit, run_.options, stored);
@@ -332,8 +389,8 @@ class Backward {
     }
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
-      for (std::int64_t p = mine.begin; p < mine.end; ++p)
-        for (std::int64_t row = 0; row < run_.batch; ++row) gates_of(time, p, row);
+      for (std::int64_t row = 0; row < run_.batch; ++row)
+        for (std::int64_t p = mine.begin; p < mine.end; ++p) gates_of(time, p, row);
       barrier_wait(barrier_, team);
       if constexpr (kTwoStages) {
         for (std::int64_t p = mine.begin; p < mine.end; ++p)

@@ -57,6 +57,7 @@ struct RnnRun {
   void* h;                      // [T + 1, B, H], the first state filled in
   void* c;                      // likewise, or null
   void* masked;                 // [T, B, H], the masked h of cells with a second stage, or null
+  const void* bias;             // [inputs, H], what every step adds to the inputs' share, or null
   const void* unit;             // [unit, H], or null
   const std::int64_t* lengths;  // [B], or null: beyond its length a sequence keeps its state
 };

@@ -60,20 +60,24 @@ void check_arguments(RnnCell cell, const Tensor& x, const RnnWeights& w, const T
   check(leak > 0 && leak <= 1, op, ": leak must be in (0, 1], got ", leak);
 }
 
-// What the input adds to every gate of every step, biases included: the first columns of `gates`.
+// What the input adds to every gate of every step: the first columns of `gates`.
 void project_input(RnnCell cell, const Tensor& gates, const Tensor& x, const RnnWeights& w) {
   const RnnLayout layout = layout_of(cell);
   const std::int64_t H = w.recurrent.size(1), rows = x.size(0) * x.size(1);
-  Tensor bias;
-  if (w.input_bias.defined()) {
-    // GRU: the candidate's recurrent bias goes through the reset gate, so the cell adds it.
-    const std::int64_t shared = (cell == RnnCell::gru ? 2 : layout.inputs) * H;
-    bias = clone(w.input_bias);
-    write_copy(narrow(bias, 0, 0, shared),
-               add(narrow(w.input_bias, 0, 0, shared), narrow(w.recurrent_bias, 0, 0, shared)));
-  }
   write_product(narrow(view(gates, {rows, layout.stored * H}), 1, 0, layout.inputs * H), view(x, {rows, x.size(2)}),
-                transpose(w.input, 0, 1), bias);
+                transpose(w.input, 0, 1));
+}
+
+// Both biases in one, as the cell adds them: [inputs H], or undefined.
+Tensor shared_bias(RnnCell cell, const RnnWeights& w) {
+  if (!w.input_bias.defined()) return Tensor();
+  // GRU: the candidate's recurrent bias goes through the reset gate, so it is a parameter of its own.
+  const std::int64_t shared = (cell == RnnCell::gru ? 2 : layout_of(cell).inputs) * w.recurrent.size(1);
+  if (shared == w.input_bias.size(0)) return add(w.input_bias, w.recurrent_bias);
+  const Tensor bias = clone(w.input_bias);
+  write_copy(narrow(bias, 0, 0, shared),
+             add(narrow(w.input_bias, 0, 0, shared), narrow(w.recurrent_bias, 0, 0, shared)));
+  return bias;
 }
 
 // Parameters of single units as the cell wants them: [unit, H], or undefined.
@@ -197,8 +201,10 @@ Tensor recurrent_weight_gradient(const Saved& s, const Tensor& dgates) {
   return dw;
 }
 
-Tensor recurrent_bias_gradient(const Saved& s, const Tensor& dgates) {
+// `input_bias`: the gradient of the other bias, where it is there already.
+Tensor recurrent_bias_gradient(const Saved& s, const Tensor& dgates, const Tensor& input_bias) {
   const RnnLayout layout = layout_of(s.cell);
+  if (input_bias.defined() && s.cell != RnnCell::gru) return clone(input_bias);
   const std::int64_t H = s.run.units;
   const Tensor db = empty({(layout.first + layout.second) * H}, dgates.dtype(), dgates.device());
   for_each_run_of_gates(layout, 0, layout.first + layout.second, [&](int gate, int column, int count) {
@@ -238,7 +244,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
     const RnnTable& table = kernels(x.device()).rnn;
     const Tensor gates = empty({T, B, layout.stored * H}, x.dtype(), x.device());
     project_input(cell, gates, x, w);
-    const Tensor unit = unit_parameters(cell, w);
+    const Tensor bias = shared_bias(cell, w), unit = unit_parameters(cell, w);
     const Tensor h = states(h_first, {T + 1, B, H}, reverse, x);
     const Tensor c = layout.cell ? states(c_first, {T + 1, B, H}, reverse, x) : Tensor();
     const Tensor masked = layout.second ? empty({T, B, H}, x.dtype(), x.device()) : Tensor();
@@ -257,6 +263,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
                h.data(),
                data_or_null(c),
                data_or_null(masked),
+               data_or_null(bias),
                data_or_null(unit),
                lengths.defined() ? lengths.data<std::int64_t>() : nullptr};
     current_stream().launch(
@@ -269,6 +276,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
     if (recorded) {
       const auto keep = [](const Tensor& t) { return t.defined() ? save_output(t) : SavedTensor(); };
       run.packed = nullptr;
+      run.bias = nullptr;
       s = Saved{cell,    keep(x),      keep(w.input), keep(recurrent), keep(gates), keep(h),
                 keep(c), keep(masked), keep(unit),    keep(lengths),   run};
     }
@@ -294,8 +302,9 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
              g.give(1, dw);
            }
            if (g.wants(2)) g.give(2, recurrent_weight_gradient(s, d.gates));
-           if (g.wants(3)) g.give(3, sum(from_input, Dims{0}));
-           if (g.wants(4)) g.give(4, recurrent_bias_gradient(s, d.gates));
+           const Tensor dbias = g.wants(3) ? sum(from_input, Dims{0}) : Tensor();
+           if (g.wants(3)) g.give(3, dbias);
+           if (g.wants(4)) g.give(4, recurrent_bias_gradient(s, d.gates, dbias));
            if (g.wants(5)) g.give(5, peephole_gradient(s, d.gates));
            if (g.wants(6)) g.give(6, d.h);
            if (g.wants(7)) g.give(7, d.c);
