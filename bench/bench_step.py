@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import lamina
-from bench.harness import Case
+from bench.harness import Case, live_bytes_of_ours, live_bytes_of_torch
 from lamina import nn
 from lamina.nn import functional as F
 
@@ -242,31 +242,6 @@ def inference(net: Net, captured: bool, target: float) -> Case:
 # ---- memory ----
 
 
-def live_bytes_of_ours(net: Net, captured: bool) -> float:
-    """The most that lives at once from the first weight to the end of some steps, in MiB."""
-    before = lamina.memory_stats()["allocated"]
-    lamina.reset_peak_memory()
-    step = our_training(net, captured)
-    for _ in range(5):
-        step()
-    return float(lamina.memory_stats()["peak"] - before) / 2**20
-
-
-def live_bytes_of_torch(net: Net) -> float:
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
-        step = torch_training(net, False)
-        for _ in range(5):
-            step()
-    live = peak = 0
-    memory = [e for e in trace.profiler.kineto_results.events() if e.name() == "[memory]"]
-    for event in sorted(memory, key=lambda e: e.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return peak / 2**20
-
-
 RESIDENT = """
 import resource
 from bench import bench_step as b
@@ -291,8 +266,8 @@ def resident(net: Net, step: str) -> Callable[[], float]:
 def memory(net: Net) -> Iterator[Case]:
     yield Case(
         f"{net}, train, peak of live tensors",
-        lambda: live_bytes_of_ours(net, True),
-        {"torch": lambda: live_bytes_of_torch(net)},
+        lambda: live_bytes_of_ours(lambda: our_training(net, True)),
+        {"torch": lambda: live_bytes_of_torch(lambda: torch_training(net, False))},
         lambda: None,
         target=1 / 0.7,
         self_timed=True,

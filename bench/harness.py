@@ -203,6 +203,36 @@ def run(cases: Iterable[Case], threads: int, effort: Effort) -> Iterator[Result]
         yield measure(case, effort)
 
 
+# ---- memory ----
+
+
+def live_bytes_of_ours(start: Callable[[], Callable[[], object]]) -> float:
+    """The most that lives at once from the first weight to the end of some steps, in MiB; `start` builds the step."""
+    import lamina
+
+    before = lamina.memory_stats()["allocated"]
+    lamina.reset_peak_memory()
+    step = start()
+    for _ in range(5):
+        step()
+    return float(lamina.memory_stats()["peak"] - before) / 2**20
+
+
+def live_bytes_of_torch(start: Callable[[], Callable[[], object]]) -> float:
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        step = start()
+        for _ in range(5):
+            step()
+    live = peak = 0
+    memory = [e for e in trace.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(memory, key=lambda e: e.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak / 2**20
+
+
 # ---- what a result must be read with ----
 
 
