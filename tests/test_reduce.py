@@ -99,6 +99,26 @@ def test_prod(shape, dim, keepdim):
     )
 
 
+# Short rows are turned into columns, and narrow columns into wide ones: lengths around the width of a vector, the
+# longest short row and the height of a tile, with and without a gap between rows.
+@pytest.mark.parametrize("dtype", [*FLOATS, *INTEGERS])
+@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize("count", [2, 63, 64, 65, 2500])
+def test_short_rows_and_narrow_columns(count, gap, dtype):
+    for length, dim in itertools.product([2, 3, 7, 8, 10, 16, 17, 33, 64, 65], (0, 1)):
+        whole = RNG.integers(0, 100, (count, length + gap))
+        x, want = lamina.tensor(whole, dtype=getattr(lamina, dtype))[:, :length], whole[:, :length]
+        for name in ("amax", "argmax", "argmin"):
+            reference = {"amax": np.max, "argmax": np.argmax, "argmin": np.argmin}[name]
+            np.testing.assert_array_equal(to_numpy(getattr(lamina, name)(x, dim)), reference(want, dim))
+        if dtype in ("float32", "float64"):
+            assert_close(x.sum(dim), want.sum(dim), dtype, count)
+            assert_close(x.var(dim), want.var(dim, ddof=1), dtype, count)
+            assert_close(x.logsumexp(dim), np.log(np.exp(want.astype(float)).sum(dim)), dtype, count)
+        elif dtype in INTEGERS:
+            np.testing.assert_array_equal(to_numpy(x.sum(dim)), want.sum(dim))
+
+
 @pytest.mark.parametrize("zeros", [[3], [0, 4], []])
 def test_prod_of_zeros_has_a_gradient(zeros):
     x = numbers((3, 6), 0.5, 1.5)

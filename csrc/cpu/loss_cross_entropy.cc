@@ -137,7 +137,7 @@ LAMINA_INLINE void exp_sum(const In* x, std::int64_t n, T& largest, T& total) {
     largest = hmax(select(lanes, v, V(static_cast<T>(-HUGE_VAL))));
     total = sum(select(lanes, exp(v - V(largest)), V(0)));
   } else {
-    const ExpSum s = reduce_run<LogSumExp<In>>(x, n, Reduction{});
+    const ExpSum s = reduce_run<LogSumExp<In>>(x, n, 0, Reduction{});
     largest = static_cast<T>(s.shift);
     total = static_cast<T>(s.sum);
   }

@@ -38,6 +38,7 @@ struct Extreme {
     std::int64_t index;
   };
   static constexpr std::int64_t kBlock = 2048;
+  static constexpr bool kOrdered = true;  // of equals the first
 
   // Does a outrank what came before it?
   template <class V>
@@ -72,9 +73,10 @@ struct Extreme {
     }
   }
 
+  using Row = std::conditional_t<sizeof(T) == 1, std::int32_t, T>;  // exact for all rows of a band
   struct Band {
     alignas(64) T value[kStripColumns];
-    alignas(64) T row[kStripColumns];  // counted from the band's first: exact in any type
+    alignas(64) Row row[kStripColumns];  // counted from the band's first
     std::int64_t at;
   };
   template <int rows>
@@ -101,7 +103,7 @@ struct Extreme {
           const T v = x[r * stride + c];
           const bool better = outranks(v, b.value[c]);
           b.value[c] = better ? v : b.value[c];
-          b.row[c] = better ? static_cast<T>(first_row + r) : b.row[c];
+          b.row[c] = better ? static_cast<Row>(first_row + r) : b.row[c];
         }
     }
   }

@@ -32,6 +32,7 @@ struct Fold {
   using Wide = typename Op::template Wide<T>;
   using Partial = Wide;
   static constexpr int W = V::width;
+  static constexpr bool kOrdered = false;
   static constexpr std::int64_t kBlock = floating ? kVectorBlock<FloatLane<In>> : 2048;
 
   static LAMINA_INLINE V get(const In* x, double p) {
@@ -57,9 +58,11 @@ struct Fold {
       return static_cast<Wide>(fold(total, [](V a, V b) { return join(a, b); }));
     } else {
       V a[kInFlight];
+#pragma GCC unroll 8
       for (V& v : a) v = neutral;
       std::int64_t i = 0;
       for (; i + kInFlight <= n; i += kInFlight)
+#pragma GCC unroll 8
         for (int k = 0; k < kInFlight; ++k) a[k] = join(a[k], get(x + i + k, p));
       for (; i < n; ++i) a[0] = join(a[0], get(x + i, p));
       return static_cast<Wide>(join_tree(a, join).v);
@@ -70,27 +73,34 @@ struct Fold {
     alignas(64) T lane[kStripColumns];
   };
 
-  // Joins `rows` rows column by column: among themselves as a tree, then to what is there.
-  template <int rows>
-  static void add_rows(Band& b, const In* x, std::int64_t stride, std::int64_t n, double p) {
-    const auto tree = [&](std::int64_t c, auto load) {
-      V v[rows];
-      for (int r = 0; r < rows; ++r) v[r] = load(x + r * stride + c);
-      join(V::load(b.lane + c), join_tree(v, join)).store(b.lane + c);
-    };
+  // Joins to what is there, unless these rows are the first, f(from) of every vector of columns.
+  template <class F>
+  static LAMINA_INLINE void add(Band& b, const In* x, std::int64_t n, bool first, double p, F f) {
     std::int64_t c = 0;
-    for (; c + W <= n; c += W) tree(c, [p](const In* from) { return get(from, p); });
+    const auto put = [&](V v) { (first ? v : join(V::load(b.lane + c), v)).store(b.lane + c); };
+    for (; c + W <= n; c += W) put(f(x + c, [p](const In* from) { return get(from, p); }));
     if constexpr (floating) {
       if (const int rest = static_cast<int>(n - c))
-        tree(c, [p, rest](const In* from) { return Op::map(V::load(from, rest), p); });
+        put(f(x + c, [p, rest](const In* from) { return Op::map(V::load(from, rest), p); }));
     }
   }
+  static constexpr int kRows = 8;  // are joined among themselves as a tree
   [[gnu::noinline]] static void band(Band& b, const In* x, std::int64_t rows, std::int64_t stride, std::int64_t n,
                                      std::int64_t, const Reduction& g) {
-    for (std::int64_t c = 0; c < smaller(n + W, kStripColumns); ++c) b.lane[c] = Op::template neutral<T>();
     std::int64_t r = 0;
-    for (; r + 8 <= rows; r += 8) add_rows<8>(b, x + r * stride, stride, n, g.p);
-    for (; r < rows; ++r) add_rows<1>(b, x + r * stride, stride, n, g.p);
+    for (; r + kRows <= rows; r += kRows)
+      add(b, x + r * stride, n, r == 0, g.p, [stride](const In* from, auto load) {
+        V v[kRows];
+#pragma GCC unroll 8
+        for (int k = 0; k < kRows; ++k) v[k] = load(from + k * stride);
+        return join_tree(v, join);
+      });
+    if (const std::int64_t few = rows - r)
+      add(b, x + r * stride, n, r == 0, g.p, [stride, few](const In* from, auto load) {
+        V v = load(from);
+        for (std::int64_t k = 1; k < few; ++k) v = join(v, load(from + k * stride));
+        return v;
+      });
   }
   static LAMINA_INLINE Partial partial(const Band& b, std::int64_t c) { return static_cast<Wide>(b.lane[c]); }
 

@@ -24,12 +24,18 @@ LAMINA_INLINE Mask<T> first_lanes(int n) {
   return Vec<T>::load(lanes) < Vec<T>(static_cast<T>(n));
 }
 
-// v[0] = join of v[0 … n) as a balanced tree; n is a power of two.
+// The join of v[0 … n) as a balanced tree; n is a power of two. By recursion: of a loop over steps the compiler would
+// keep the array in memory.
 template <int n, class V, class Join>
-LAMINA_INLINE V join_tree(V (&v)[n], Join join) {
-  for (int step = 1; step < n; step *= 2)
-    for (int k = 0; k < n; k += 2 * step) v[k] = join(v[k], v[k + step]);
-  return v[0];
+LAMINA_INLINE V join_first(const V* v, Join join) {
+  if constexpr (n == 1)
+    return v[0];
+  else
+    return join(join_first<n / 2>(v, join), join_first<n / 2>(v + n / 2, join));
+}
+template <int n, class V, class Join>
+LAMINA_INLINE V join_tree(const V (&v)[n], Join join) {
+  return join_first<n>(v, join);
 }
 
 // Joins f(x) over the vectors of a block. Lanes past its end give `neutral`.
@@ -38,9 +44,11 @@ LAMINA_INLINE Vec<T> join_block(const In* x, std::int64_t n, Vec<T> neutral, F f
   using V = Vec<T>;
   constexpr int W = V::width;
   V a[kInFlight];
+#pragma GCC unroll 8
   for (V& v : a) v = neutral;
   std::int64_t i = 0;
   for (; i + kInFlight * W <= n; i += kInFlight * W)
+#pragma GCC unroll 8
     for (int k = 0; k < kInFlight; ++k) a[k] = join(a[k], f(V::load(x + i + k * W)));
   for (; i + W <= n; i += W) a[0] = join(a[0], f(V::load(x + i)));
   if (const int rest = static_cast<int>(n - i))

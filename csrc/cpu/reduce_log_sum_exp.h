@@ -33,6 +33,7 @@ struct LogSumExp {
   using Partial = ExpSum;
   static constexpr int W = V::width;
   static constexpr std::int64_t kBlock = kVectorBlock<T>;
+  static constexpr bool kOrdered = false;
 
   static Partial merge(Partial a, Partial b) { return join_exp_sums(a, b); }
 

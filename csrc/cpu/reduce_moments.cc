@@ -28,6 +28,7 @@ struct Variance {
   using Partial = Moments;
   static constexpr int W = V::width;
   static constexpr std::int64_t kBlock = kVectorBlock<T>;
+  static constexpr bool kOrdered = false;
 
   static Partial merge(Partial a, Partial b) { return join_moments(a, b); }
 

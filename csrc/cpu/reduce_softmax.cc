@@ -61,6 +61,7 @@ struct Backward {
     using Partial = double;
     static constexpr int W = V::width;
     static constexpr std::int64_t kBlock = kVectorBlock<T>;
+    static constexpr bool kOrdered = false;
 
     static LAMINA_INLINE V term(V y, V dy) {
       if constexpr (logarithm)
@@ -197,7 +198,7 @@ void whole_rows(const Along& shape, const Reduction& g, const Operands& p) {
       if constexpr (S::in_place)
         softmax_in_place(x, static_cast<In*>(p.out) + at, n);
       else
-        apply_to_row<S>(p, at, n, S::statistic(reduce_run<typename S::Reducer>(x, n, g)));
+        apply_to_row<S>(p, at, n, S::statistic(reduce_run<typename S::Reducer>(x, n, 0, g)));
     }
   });
 }

@@ -68,6 +68,12 @@ constexpr std::int64_t kRowChunk = 32768;     // elements of a long row that one
 constexpr std::int64_t kBandRows = 128;       // rows of a column reduction that are joined one after the other
 constexpr std::int64_t kStripColumns = 1024;  // columns that one thread takes at once
 
+// Columns so narrow and dense that several rows of them are read as one.
+constexpr std::int64_t kFoldedRows = 16;
+static constexpr bool folds_rows(const Reduction& g) {
+  return g.row_stride == g.width && g.width * kFoldedRows <= kStripColumns;
+}
+
 using Reduce = void (*)(Reduction);
 
 // What softmax and the scans see: contiguous tensors of outer × length × inner elements, worked on along `length`.

@@ -76,7 +76,10 @@ void cut_rows(Reduction& g) {
 }
 
 void cut_columns(Reduction& g) {
-  g.chunk = kBandRows, g.cuts = pieces_of(g.length, kBandRows), g.group = 1;
+  g.chunk = kBandRows;
+  if (folds_rows(g))
+    while (g.chunk * g.width < kRowChunk / 2 && g.chunk < kFoldedRows * kBandRows) g.chunk *= 2;
+  g.cuts = pieces_of(g.length, g.chunk), g.group = 1;
   g.pieces = g.runs * g.cuts;
 }
 
