@@ -71,6 +71,29 @@ def test_logsumexp(shape, dim, keepdim):
     check_op(lambda t: t.logsumexp(dim, keepdim), lambda a: logsumexp(a, dim, keepdim), x, length=4)
 
 
+# Short rows are turned into the columns of a tile: lengths around a vector's width and the longest short row.
+@pytest.mark.parametrize("dtype, rtol", [("float32", 4e-6), ("float64", 1e-13)])
+@pytest.mark.parametrize("rows", [2, 8, 63, 65, 130])
+def test_short_rows(rows, dtype, rtol):
+    for length in (1, 2, 3, 7, 8, 9, 16, 17, 63, 64, 65):
+        a = RNG.normal(0, 4, (rows, length)).astype(dtype)
+        a[0, 0], a[-1, -1] = -np.inf, np.nan
+        dy = RNG.normal(0, 1, a.shape).astype(dtype)
+        finite = np.s_[1:-1] if length == 1 else np.s_[:-1]  # of a row of -inf alone there is no softmax
+        wide = a[finite].astype(np.float64)
+        p = softmax(wide, 1)
+        gradients = {"softmax": p * (dy[finite] - (dy[finite] * p).sum(1, keepdims=True))}
+        gradients["log_softmax"] = dy[finite] - p * dy[finite].sum(1, keepdims=True)
+        for name, want in (("softmax", p), ("log_softmax", log_softmax(wide, 1))):
+            x = lamina.from_numpy(a).requires_grad_()
+            y = getattr(lamina, name)(x, 1)
+            y.backward(lamina.from_numpy(dy))
+            value, gradient = to_numpy(y), to_numpy(x.grad)
+            np.testing.assert_allclose(value[finite], want, rtol=rtol, atol=rtol / 4 if "log" in name else 0)
+            np.testing.assert_allclose(gradient[finite], gradients[name], atol=4 * rtol)
+            assert np.isnan(value[-1]).all() and np.isnan(gradient[-1]).all()
+
+
 @pytest.mark.parametrize(
     "shape, dim",
     [((700, 10), 1), ((40, 1000), 1), ((2, 200_001), 1), ((1500, 37), 0), ((200_001, 2), 0), ((3, 600, 40), 1)],

@@ -1,6 +1,7 @@
 // softmax, log_softmax and their gradients. Each is a statistic of every row (S::Reducer, a reduction as in
 // reduce_driver.h) and a formula that makes the result of an element and its row's statistic (a, b).
 #include "cpu/reduce_log_sum_exp.h"
+#include "cpu/reduce_tile.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -16,6 +17,20 @@ template <class T>
 struct Statistic {
   T a, b;
 };
+
+// The sum of f(j) for j < n. In four parts, so that additions do not wait for each other.
+template <class V, class F>
+LAMINA_INLINE V sum_of(std::int64_t n, F f) {
+  V a[4];
+#pragma GCC unroll 4
+  for (V& v : a) v = V(0);
+  std::int64_t j = 0;
+  for (; j + 4 <= n; j += 4)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) a[k] += f(j + k);
+  for (; j < n; ++j) a[0] += f(j);
+  return join_tree(a, plus<V>);
+}
 
 // y = exp(x - a) b or (x - a) - b, where a is the largest element and b stands for the sum of exp(x - a). A row whose
 // largest element is infinite has no softmax: NaN, as in PyTorch.
@@ -39,6 +54,23 @@ struct Forward {
       static_cast<T*>(g.second)[at] = s.b;
     }
   };
+  // Of a tile, in place: x has one row to a lane, the elements of a row kTileRows apart.
+  static LAMINA_INLINE void lanes(T* x, const T*, std::int64_t n) {
+    const auto at = [x](std::int64_t j) { return V::load(x + j * kTileRows); };
+    V top = at(0);
+    for (std::int64_t j = 1; j < n; ++j) top = maximum(top, at(j));
+    if constexpr (logarithm) {
+      const V b = log(sum_of<V>(n, [&](std::int64_t j) { return exp(at(j) - top); }));
+      for (std::int64_t j = 0; j < n; ++j) formula(at(j), V(0), top, b).store(x + j * kTileRows);
+    } else {
+      const V scale = V(1) / sum_of<V>(n, [&](std::int64_t j) {
+                        const V e = exp(at(j) - top);
+                        e.store(x + j * kTileRows);
+                        return e;
+                      });
+      for (std::int64_t j = 0; j < n; ++j) (at(j) * scale).store(x + j * kTileRows);
+    }
+  }
   static LAMINA_INLINE V formula(V x, V, V a, V b) {
     if constexpr (logarithm)
       return (x - a) - b;
@@ -111,6 +143,12 @@ struct Backward {
       static_cast<T*>(g.out)[at] = static_cast<T>(p);
     }
   };
+  static LAMINA_INLINE void lanes(T* y, const T* dy, std::int64_t n) {
+    const auto in = [y](std::int64_t j) { return V::load(y + j * kTileRows); };
+    const auto of = [dy](std::int64_t j) { return V::load(dy + j * kTileRows); };
+    const V a = sum_of<V>(n, [&](std::int64_t j) { return Reducer::term(in(j), of(j)); });
+    for (std::int64_t j = 0; j < n; ++j) formula(in(j), of(j), a, V(0)).store(y + j * kTileRows);
+  }
   static LAMINA_INLINE V formula(V y, V dy, V a, V) {
     if constexpr (logarithm)
       return fnma(exp(y), a, dy);
@@ -189,6 +227,22 @@ void softmax_in_place(const T* x, T* y, std::int64_t n) {
 }
 
 template <class S>
+void short_rows(const Along& shape, const Operands& p) {
+  using T = typename S::T;
+  const std::int64_t n = shape.length;
+  parallel_for(shape.outer, grain_for(n), [&](std::int64_t begin, std::int64_t end) {
+    alignas(64) T x[kTile], dy[S::has_dy ? kTile : 1];
+    for (std::int64_t row = begin; row < end; row += kTileRows) {
+      const std::int64_t rows = smaller(kTileRows, end - row), readable = (shape.outer - row) * n;
+      turn_into_tile(static_cast<const T*>(p.x) + row * n, n, rows, n, readable, x);
+      if constexpr (S::has_dy) turn_into_tile(static_cast<const T*>(p.dy) + row * n, n, rows, n, readable, dy);
+      for (std::int64_t c = 0; c < rows; c += S::V::width) S::lanes(x + c, dy + (S::has_dy ? c : 0), n);
+      turn_from_tile(x, rows, n, static_cast<T*>(p.out) + row * n);
+    }
+  });
+}
+
+template <class S>
 void whole_rows(const Along& shape, const Reduction& g, const Operands& p) {
   using In = typename S::In;
   const std::int64_t n = shape.length;
@@ -241,12 +295,22 @@ void in_two_steps(const Along& shape, const Reduction& g, const Operands& p) {
       apply_to_row<S>(p, row * shape.length + first, smaller(kRowChunk, shape.length - first), {a[row], b[row]});
     });
   }
-  const std::int64_t rows = shape.inner < kReduceGrain ? kReduceGrain / shape.inner : 1,
+  const std::int64_t width = shape.inner, rows = width < kReduceGrain ? kReduceGrain / width : 1,
                      cuts = (shape.length + rows - 1) / rows;
   parallel_for(shape.outer * cuts, 1, [&](std::int64_t t, std::int64_t) {
-    const std::int64_t o = t / cuts, first = t % cuts * rows;
-    apply_to_columns<S>(p, (o * shape.length + first) * shape.inner, smaller(rows, shape.length - first), shape.inner,
-                        shape.inner, a + o * shape.inner, b + o * shape.inner);
+    const std::int64_t o = t / cuts, first = t % cuts * rows, count = smaller(rows, shape.length - first);
+    const std::int64_t at = (o * shape.length + first) * width;
+    if (width * kFoldedRows > kStripColumns)
+      return apply_to_columns<S>(p, at, count, width, width, a + o * width, b + o * width);
+    // Rows so narrow that most of their vectors would be tails are written kFoldedRows at a time.
+    alignas(64) T wide_a[kStripColumns], wide_b[kStripColumns];
+    for (std::int64_t c = 0; c < kFoldedRows * width; ++c) {
+      wide_a[c] = a[o * width + c % width];
+      wide_b[c] = b[o * width + c % width];
+    }
+    const std::int64_t wide = kFoldedRows * width, whole = count / kFoldedRows, done = whole * wide;
+    apply_to_columns<S>(p, at, whole, wide, wide, wide_a, wide_b);
+    apply_to_columns<S>(p, at + done, 1, wide, count * width - done, wide_a, wide_b);
   });
 }
 
@@ -254,6 +318,8 @@ template <class S>
 void run(const Along& shape, const Reduction& g, const Operands& p) {
   if (softmax_in_two_steps(shape))
     in_two_steps<S>(shape, g, p);
+  else if (shape.inner == 1 && shape.length <= kShortRow && shape.outer > 1)
+    short_rows<S>(shape, p);
   else if (shape.inner == 1)
     whole_rows<S>(shape, g, p);
   else
