@@ -30,6 +30,10 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"LAMINA_ISA={forced}, but the kernels of {_C._target()} run", returncode=3)
 
 
+def pytest_runtest_setup() -> None:
+    lamina.set_printoptions(profile="default")  # whatever the tests before this one left behind
+
+
 @pytest.fixture
 def set_threads() -> Iterator[Callable[[int], None]]:
     """lamina.set_num_threads, undone after the test."""

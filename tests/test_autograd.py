@@ -532,6 +532,7 @@ def test_leaves_cannot_be_changed_in_place():
         "add": lambda: x.add_(1),
         "fill_": lambda: x.fill_(0),
         "copy_": lambda: x.copy_(ones()),
+        "copy_ of itself": lambda: x.copy_(x),
         "view": lambda: x[0].mul_(2),
         "assignment": lambda: x.__setitem__(0, 5.0),
         "masked": lambda: x.masked_fill_(x > 0, 1.0),

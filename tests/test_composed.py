@@ -202,3 +202,27 @@ def test_pytorch_gives_the_same(name):
     want = getattr(torch, name)(torch.tensor(np.abs(A)).float(), torch.tensor(B).float())
     assert str(got.dtype).split(".")[-1] == str(want.dtype).split(".")[-1]
     np.testing.assert_allclose(to_numpy(got), want.numpy(), rtol=1e-5, equal_nan=True)
+
+
+def test_round_to_decimals():
+    x = np.array([1.25, -3.55, 1234.567, 0.5, 1.5, 2.5])
+    for decimals in (-2, 0, 2):
+        want = np.round(x, decimals)
+        assert lamina.round(lamina.tensor(x), decimals=decimals).tolist() == want.tolist()
+        assert round(lamina.tensor(x), decimals).tolist() == want.tolist()
+    assert round(lamina.tensor(x)).tolist() == np.round(x).tolist()
+    t = lamina.tensor(x)
+    assert t.round_(decimals=1) is t and t.tolist() == np.round(x, 1).tolist()
+    assert lamina.round(lamina.tensor([3, -3])).tolist() == [3, -3]
+    with pytest.raises(TypeError, match="round: decimals are for floating types, got lamina.int64"):
+        lamina.tensor([3]).round(decimals=1)
+
+
+def test_divmod_as_of_numbers():
+    a = np.array([7.0, -7.0, 2.5])
+    for ours, theirs in (
+        (divmod(lamina.tensor(a), 2), divmod(a, 2)),
+        (divmod(9, lamina.tensor(a)), divmod(9, a)),
+        (divmod(lamina.tensor([7, -7]), lamina.tensor([2, 3])), divmod(np.array([7, -7]), np.array([2, 3]))),
+    ):
+        assert [t.tolist() for t in ours] == [t.tolist() for t in theirs]

@@ -12,12 +12,6 @@ import lamina
 NAN, INF = math.nan, math.inf
 
 
-@pytest.fixture(autouse=True)
-def default_options():
-    yield
-    lamina.set_printoptions(profile="default")
-
-
 @pytest.mark.parametrize(
     ("data", "text"),
     [

@@ -336,6 +336,7 @@ def test_eye_linspace_logspace():
         (lambda: lamina.eye(-1), ValueError, "negative size"),
         (lambda: lamina.ones(1).new_zeros("a"), TypeError, "new_zeros: size"),
         (lambda: lamina.tensor(), TypeError, "tensor: missing argument 'data'"),
+        (lambda: lamina.tensor(None), TypeError, "tensor: data must not be None"),
     ],
 )  # fmt: skip
 def test_bad_arguments(call, kind, message):

@@ -3,6 +3,19 @@
 #include <cstring>
 
 namespace lamina::bind {
+namespace {
+
+// Nothing for what is no integer, such as a tensor of more than one element; too large ones raise.
+std::optional<std::int64_t> integer_from(PyObject* o) {
+  if (!PyIndex_Check(o)) return std::nullopt;
+  const Py_ssize_t v = PyNumber_AsSsize_t(o, PyExc_OverflowError);
+  if (v != -1 || !PyErr_Occurred()) return v;
+  if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+  PyErr_Clear();
+  return std::nullopt;
+}
+
+}  // namespace
 
 Signature::Signature(const char* text) {
   std::string rest = text;
@@ -52,8 +65,8 @@ void Arguments::fill(int first, int count, int positional, PyObject* const* args
     check_as(ErrorKind::type, !values_[i], function_, ": argument '", name, "' given twice");
     values_[i] = args[nargs + k];
   }
-  for (PyObject*& v : values_)
-    if (v == Py_None) v = nullptr;
+  for (int i = 0; i < kMaxArguments; ++i)
+    if (values_[i] == Py_None) values_[i] = nullptr, none_[i] = true;
 }
 
 void Arguments::wrong(int i, const char* expected) const {
@@ -62,6 +75,7 @@ void Arguments::wrong(int i, const char* expected) const {
 }
 
 PyObject* Arguments::require(int i) const {
+  check_as(ErrorKind::type, !none_[i], function_, ": ", names_[i], " must not be None");
   check_as(ErrorKind::type, values_[i] != nullptr, function_, ": missing argument '", names_[i], "'");
   return values_[i];
 }
@@ -73,10 +87,9 @@ Tensor Arguments::tensor(int i) const {
 }
 
 std::int64_t Arguments::integer(int i) const {
-  if (!PyIndex_Check(require(i))) wrong(i, "an integer");
-  const Py_ssize_t v = PyNumber_AsSsize_t(values_[i], PyExc_OverflowError);
-  if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
-  return v;
+  const auto v = integer_from(require(i));
+  if (!v) wrong(i, "an integer");
+  return *v;
 }
 
 std::optional<Dims> Arguments::dims(int i) const {
@@ -133,11 +146,10 @@ Dims sizes_from(const char* function, PyObject* const* args, Py_ssize_t nargs) {
     return sizes;
   }
   for (Py_ssize_t i = 0; i < nargs; ++i) {
-    check_as(ErrorKind::type, PyIndex_Check(args[i]), function, ": size must be integers, got ",
+    const auto v = integer_from(args[i]);
+    check_as(ErrorKind::type, v.has_value(), function, ": size must be integers, got ",
              py::repr(args[i]).cast<std::string>());
-    const Py_ssize_t v = PyNumber_AsSsize_t(args[i], PyExc_OverflowError);
-    if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
-    sizes.push_back(v);
+    sizes.push_back(*v);
   }
   return sizes;
 }

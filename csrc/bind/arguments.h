@@ -48,6 +48,7 @@ class Arguments {
   const char* function_;
   const char* names_[kMaxArguments] = {};
   PyObject* values_[kMaxArguments] = {};
+  bool none_[kMaxArguments] = {};
 };
 
 // lamina.name(parameters), a function that takes its arguments apart itself.

@@ -27,6 +27,7 @@ void bind_capture(py::module_& m);
 void bind_rnn(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_runtime(py::module_& m);
+void bind_wrong_call(py::module_& m);
 
 }  // namespace lamina::bind
 
@@ -55,4 +56,5 @@ PYBIND11_MODULE(_C, m) {
   bind_rnn(m);
   bind_optim(m);
   bind_runtime(m);
+  bind_wrong_call(m);  // of all the functions above
 }

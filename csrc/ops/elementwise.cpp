@@ -333,8 +333,8 @@ void copy_(const Tensor& to, const Tensor& from) {
   check(shape == to.shape(), "copy_: shape ", from.shape(), " does not broadcast to ", to.shape());
   const bool same = to.data() == from.data() && to.shape() == from.shape() && to.strides() == from.strides() &&
                     to.dtype() == from.dtype();
-  if (same && share_history(to, from)) return;  // x[i] += y ends by assigning the view to itself
   check_writable("copy_", to);
+  if (same && share_history(to, from)) return;  // x[i] += y ends by assigning the view to itself
   if (overlaps_askew(to, from)) return copy_(to, clone(from));
   const bool recorded = is_floating(to.dtype()) && needs_grad(to, from);
   Ref<Node> node;

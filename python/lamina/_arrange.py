@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from operator import index
+
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ row_stack = _C.vstack
 
 def broadcast_shapes(*shapes: Sequence[int] | int) -> tuple[int, ...]:
     """The shape that tensors of these shapes broadcast to."""
-    sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    sizes = [(s,) if isinstance(s, int) else tuple(map(index, s)) for s in shapes]
     out: list[int] = [1] * max(map(len, sizes), default=0)
     for shape in sizes:
         for i, size in enumerate(reversed(shape), 1):
@@ -117,7 +120,7 @@ def _split_along(name: str, dim: int, least: int) -> Any:
             )
         return tuple(_C.tensor_split(input, indices_or_sections, along))
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Views of the parts along dimension {dim}."
     return function
 
@@ -190,6 +193,8 @@ def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumula
     """A copy with `values` at the places that the index tensors name."""
     return input.clone().index_put_(tuple(indices), values, accumulate)
 
+
+speak_for_themselves(globals())
 
 for _function in (diff, fliplr, flipud, hsplit, vsplit, dsplit, index_put, ravel, rot90, unflatten):
     setattr(Tensor, _function.__name__, _function)

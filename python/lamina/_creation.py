@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,3 +70,6 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
         raise ValueError(f"frombuffer: {count} elements need {count * size} bytes, got {len(memory) - offset}")
     out = _C._view_bytes(memory[offset : offset + count * size], dtype)
     return out.requires_grad_() if requires_grad else out
+
+
+speak_for_themselves(globals())

@@ -6,6 +6,7 @@ import math
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 from lamina.autograd.grad_mode import no_grad
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ __all__ = [
     "absolute", "addcdiv", "addcmul", "allclose", "arccos", "arcsin", "arctan", "arctan2", "asarray", "clamp_max",
     "clamp_min", "clip", "copysign", "deg2rad", "detach", "div", "divide", "equal", "fix", "float_power", "fmax", "fmin",
     "frac", "greater", "greater_equal", "heaviside", "is_floating_point", "is_tensor", "isclose", "isneginf", "isposinf",
-    "lerp", "less", "less_equal", "logit", "multiply", "negative", "not_equal", "numel", "positive", "rad2deg", "rsub",
+    "lerp", "less", "less_equal", "logit", "multiply", "negative", "not_equal", "numel", "positive", "rad2deg", "round", "rsub",
     "sgn", "subtract", "true_divide", "xlogy",
 ]  # fmt: skip
 
@@ -125,8 +126,7 @@ def rad2deg(input: Tensor) -> Tensor:
 
 def float_power(input: Any, exponent: Any) -> Tensor:
     """input to the power of exponent in float64."""
-    base, power = (t.double() if isinstance(t, Tensor) else float(t) for t in (input, exponent))
-    return _C.pow(base, power)
+    return _C.pow(_C.as_tensor(input).double(), _C.as_tensor(exponent).double())
 
 
 def fmax(input: Tensor, other: Tensor) -> Tensor:
@@ -147,6 +147,17 @@ def frac(input: Tensor) -> Tensor:
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 below 0, 1 above, and `values` at it."""
     return _C.where(input == 0, values, (input > 0).to(input.dtype))
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest integer, or the nearest multiple of 10 to the power of -decimals; the even one of two."""
+    if decimals == 0:
+        return _C.round(input)
+    if not input.is_floating_point():
+        raise TypeError(f"round: decimals are for floating types, got {input.dtype}")
+    if decimals > 0:
+        return _C.round(input * 10.0**decimals) / 10.0**decimals
+    return _C.round(input / 10.0**-decimals) * 10.0**-decimals
 
 
 def isposinf(input: Tensor) -> Tensor:
@@ -203,6 +214,24 @@ def numel(input: Tensor) -> int:
     return input.numel()
 
 
+# ---- Python's functions of numbers ----
+
+
+def __round__(self: Tensor, ndigits: int | None = None) -> Tensor:
+    return round(self, decimals=ndigits or 0)
+
+
+def __divmod__(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
+    return self // other, self % other
+
+
+def __rdivmod__(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
+    return other // self, other % self
+
+
+# ---- as methods ----
+
+
 def _in_place(function: Any) -> Any:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # A clone, for what backward needs of the input must outlive its being overwritten.
@@ -214,6 +243,8 @@ def _in_place(function: Any) -> Any:
     return method
 
 
+speak_for_themselves(globals())
+
 for _alias, _name in {
     "absolute": "abs", "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2", "fix": "trunc",
     "multiply": "mul", "negative": "neg", "sgn": "sign", "subtract": "sub", "true_divide": "div",
@@ -224,13 +255,15 @@ for _alias, _name in {
     "clip": "clamp", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne",
 }.items():  # fmt: skip
     setattr(Tensor, _alias, vars(Tensor)[_name])  # not getattr: that would unbind
-for _function in (div, addcmul, addcdiv, lerp, clamp_min, clamp_max):
+for _function in (div, addcmul, addcdiv, lerp, clamp_min, clamp_max, round):
     setattr(Tensor, _function.__name__, _function)
     setattr(Tensor, f"{_function.__name__}_", _in_place(_function))
 for _name in ("copysign", "deg2rad", "float_power", "frac", "heaviside", "logit", "rad2deg", "xlogy"):
     setattr(Tensor, _name, globals()[_name])
     setattr(Tensor, f"{_name}_", _in_place(globals()[_name]))
 for _name in ("isclose", "allclose", "equal", "fmax", "fmin", "isneginf", "isposinf", "positive"):
+    setattr(Tensor, _name, globals()[_name])
+for _name in ("__round__", "__divmod__", "__rdivmod__"):
     setattr(Tensor, _name, globals()[_name])
 for _alias in ("clamp_", "clip_"):
     setattr(Tensor, _alias, _in_place(_C.clamp))

@@ -6,6 +6,7 @@ import math
 
 from lamina._C import Tensor, _is_recording, float32, int64
 from lamina._C import bool as bool_dtype
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,3 +163,6 @@ def _row(cells: list[str], indent: int, outer: int) -> str:
     per_line = max(1, (_options["linewidth"] - indent - outer) // (max(map(len, cells)) + 2))
     lines = [", ".join(cells[i : i + per_line]) for i in range(0, len(cells), per_line)]
     return "[" + (",\n" + " " * indent).join(lines) + "]"
+
+
+speak_for_themselves(globals())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,3 +183,6 @@ def _entry(path: Path, name: str, described: Any) -> Entry:
 
 def _whole_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < _NUMBER_LIMIT for n in value)
+
+
+speak_for_themselves(globals())

@@ -7,6 +7,7 @@ from collections import namedtuple
 from lamina import _C
 from lamina._arrange import broadcast_tensors
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -302,6 +303,8 @@ trapz = trapezoid
 def _method_names() -> Sequence[str]:
     return [n for n in __all__ if n not in ("cdist", "isin", "tensordot", "trapezoid", "trapz")]
 
+
+speak_for_themselves(globals())
 
 for _name in _method_names():
     setattr(Tensor, _name, globals()[_name])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Generator, Tensor, default_generator
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -207,3 +208,6 @@ def feature_dropout(input: Tensor, p: float = 0.5, train: bool = True, *, genera
     if input.ndim < 2:
         raise ValueError(f"feature_dropout: expected (N, C, ...), got shape {input.shape}")
     return _C._dropout_shared(input, p, train, (*input.shape[:2], *[1] * (input.ndim - 2)), generator)
+
+
+speak_for_themselves(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speaks_for_itself
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ softsign = _C.softsign
 tanhshrink = _C.tanhshrink
 
 
+@speaks_for_itself
 def sigmoid(input: Tensor, alpha: float = 1.0) -> Tensor:
     """1 / (1 + exp(−alpha · x))."""
     return _C.sigmoid(input if alpha == 1 else alpha * input)
 
 
+@speaks_for_itself
 def tanh(input: Tensor, alpha: float = 1.0) -> Tensor:
     """tanh(alpha · x)."""
     return _C.tanh(input if alpha == 1 else alpha * input)
@@ -102,6 +105,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return Tensor.threshold_(input, threshold, value) if inplace else _C.threshold(input, threshold, value)
 
 
+@speaks_for_itself
 def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -115,6 +119,7 @@ def rrelu(
     return input.copy_(out) if inplace else out
 
 
+@speaks_for_itself
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x if x > 0 else weight · x, with one weight or one for each channel (dimension 1)."""
     channels = input.shape[1] if input.ndim > 1 else 1
@@ -125,6 +130,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return _C.relu(input) - weight * _C.relu(-input)
 
 
+@speaks_for_itself
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a · sigmoid(b), a and b the halves of the input along dim."""
     if input.ndim == 0 or input.shape[dim] % 2:
@@ -149,6 +155,7 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Ten
     return _C.log_softmax(input, _dim(dim, "log_softmax"), dtype)
 
 
+@speaks_for_itself
 def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """softmax of −x."""
     return _C.softmax(-input, _dim(dim, "softmin"), dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 __all__ = ["bilinear", "embedding", "linear", "one_hot"]
 
@@ -59,3 +60,6 @@ def _shorten_rows(input: Tensor, weight: Tensor, max_norm: float, norm_type: flo
         weight.index_copy_(0, index, rows * scale)  # a row that comes twice is written twice alike
     finally:
         _C._set_grad_enabled(recording)
+
+
+speak_for_themselves(globals())

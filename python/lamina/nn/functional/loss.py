@@ -6,6 +6,7 @@ import math
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 from lamina.nn.functional.norm import pairwise_distance
 
 TYPE_CHECKING = False
@@ -252,3 +253,6 @@ def multilabel_soft_margin_loss(
     if weight is not None:
         losses = losses * weight
     return _reduce(losses.mean(-1), reduction, "multilabel_soft_margin_loss")
+
+
+speak_for_themselves(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,3 +39,6 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """‖x₁ − x₂ + eps‖ₚ over the last dimension; eps keeps the gradient finite where both are equal."""
     return _C.norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+speak_for_themselves(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina._errors import speak_for_themselves
 
 __all__ = [
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gaussian_noise",
@@ -94,3 +95,6 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, dim: int 
     chosen = soft.detach().argmax(dim, True)
     one_hot = _C.zeros(soft.shape, dtype=soft.dtype, device=soft.device).scatter_(dim, chosen, 1.0)
     return one_hot + (soft - soft.detach())
+
+
+speak_for_themselves(globals())
