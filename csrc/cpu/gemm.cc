@@ -231,7 +231,8 @@ Product<T> product_of(const GemmArgs& g) {
            .d = matrix(g.d),
            .bias = matrix(g.bias),
            .z = static_cast<T*>(g.z),
-           .activation = activation_of(g.activation, kTypeOf<T>),
+           .relu = g.activation == UnaryOp::relu,
+           .activation = g.activation == UnaryOp::relu ? nullptr : activation_of(g.activation, kTypeOf<T>),
            .params = g.params.v};
   p.packed_b = static_cast<const T*>(g.packed_b);
   return p;

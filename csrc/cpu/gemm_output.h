@@ -4,6 +4,7 @@
 
 #include "cpu/gemm_micro.h"
 #include "cpu/gemm_pack.h"
+#include "kernels/elementwise_formulas.h"
 #include "kernels/gemm.h"
 
 namespace lamina {
@@ -24,11 +25,14 @@ struct Output {
   T alpha = T(1), beta = T(1);
   Matrix<const T> d = {}, bias = {};  // data null: absent
   T* z = nullptr;                     // null: absent
+  bool relu = false;                  // after everything else
   Inner activation = nullptr;         // null: none
   const double* params = nullptr;
 
-  // Sums may be stored as they are.
-  bool plain() const { return alpha == T(1) && !d.data && !bias.data && !z && !activation; }
+  // Sums may be stored as they are and finished where they lie: the usual layer, too small to be worked on twice.
+  bool in_place() const {
+    return alpha == T(1) && !d.data && (!bias.data || (bias.row == 0 && bias.col == 1)) && !z && !activation;
+  }
 };
 
 // A rectangle of C. Sums arrive in parts, one per block of k.
@@ -112,6 +116,22 @@ Matrix<const T> read_only(Matrix<T> m) {
   return {m.data, m.row, m.col};
 }
 
+// What an output that is in_place() still lacks, over whole vectors of C.
+template <class T>
+void finish(const Output<T>& out, const Place& at) {
+  constexpr int W = Vec<T>::width;
+  if (!out.bias.data && !out.relu) return;
+  for (int j = 0; j < at.cols; j += W) {
+    const Vec<T> bias = out.bias.data ? Vec<T>::load(out.bias.at(0, at.col + j)) : Vec<T>(T(0));
+    for (int r = 0; r < at.rows; ++r) {
+      T* const p = out.c.at(at.row + r, at.col + j);
+      Vec<T> x = Vec<T>::load(p);
+      if (out.bias.data) x = x + bias;
+      (out.relu ? formula::relu_op::f(x, nullptr) : x).store(p);
+    }
+  }
+}
+
 // `tile` holds at.rows rows of `pitch` elements, a whole number of vectors and >= at.cols.
 template <class T>
 void put(const Output<T>& out, T* tile, int pitch, const Place& at) {
@@ -128,6 +148,8 @@ void put(const Output<T>& out, T* tile, int pitch, const Place& at) {
       void* const operands[] = {tile, tile};
       out.activation(operands, size, out.params);
     }
+    if (out.relu)
+      for (int i = 0; i < size; i += W) formula::relu_op::f(Vec<T>::load(tile + i), nullptr).store(tile + i);
   }
   copy_out(tile, pitch, at, out.c);
 }
