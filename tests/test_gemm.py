@@ -179,6 +179,76 @@ def test_fused_activation_equals_the_composition(activation, shape):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2, 31, 33, 65, 4096, 4097])
+@pytest.mark.parametrize("cols", [1, 5, 8, 33, 130, 257, 700])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_a_bias_is_the_sum_over_all_rows(rows, cols, dtype):
+    if cols > 100:
+        rows = min(rows, 300)
+    z, dy = normal(rows, cols), normal(rows, cols, seed=1)
+    x, identity = lamina.tensor(z.astype(dtype)), lamina.tensor(np.eye(cols, dtype=dtype))
+    for activation, derivative in [(None, np.ones_like(z)), ("relu", z > 0), ("tanh", 1 - np.tanh(z) ** 2)]:
+        bias = lamina.tensor(np.zeros(cols, dtype), requires_grad=True)
+        _C.linear(x, identity, bias, activation=activation).backward(lamina.tensor(dy.astype(dtype)))
+        off = np.abs(bias.grad.numpy() - (dy * derivative).sum(axis=0))
+        assert (off <= (1e-6 if dtype == "float32" else 2e-15) * np.abs(dy).sum(axis=0)).all()
+
+
+@pytest.mark.parametrize("shape", [(64, 256, 30), (33, 1000, 5), (2000, 300, 8)])
+def test_gradients_of_a_layer_have_the_same_bits_with_any_number_of_threads(shape):
+    m, n, k = shape
+    before = lamina.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3, 8):
+            lamina.set_num_threads(threads)
+            leaves = [
+                lamina.tensor(normal(*s, seed=i).astype("float32"), requires_grad=True)
+                for i, s in enumerate([(m, k), (n, k), (n,)])
+            ]
+            y = _C.linear(*leaves, activation="relu")
+            y.backward(lamina.tensor(normal(m, n, seed=4).astype("float32")))
+            results.append([y.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)])
+    finally:
+        lamina.set_num_threads(before)
+    for other in results[1:]:
+        for got, want in zip(other, results[0], strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_the_gradient_that_a_layer_was_given_is_not_overwritten():
+    x, w = lamina.tensor(normal(4, 3)), lamina.tensor(normal(5, 3, seed=1), requires_grad=True)
+    given = lamina.tensor(normal(4, 5, seed=2))
+    _C.linear(x, w, activation="relu").backward(given)
+    np.testing.assert_array_equal(given.numpy(), normal(4, 5, seed=2))
+
+    seen = []
+    y = _C.linear(x, w, activation="relu")
+    y.register_hook(lambda g: seen.append(g))
+    (y * 2).sum().backward()
+    np.testing.assert_array_equal(seen[0].numpy(), np.full((4, 5), 2.0))
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("bias", [None, "row", "every second"])
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 9, 4), (7, 16, 3), (33, 40, 900), (64, 17, 64), (300, 64, 20)])
+def test_epilogues(m, n, k, bias, activation):
+    x, w, b = normal(m, k), normal(n, k, seed=1), normal(2 * n, seed=2)
+    added = {None: None, "row": b[:n], "every second": b[::2]}[bias]
+    given = {None: None, "row": lamina.tensor(b[:n]), "every second": lamina.tensor(b)[::2]}[bias]
+    want = x @ w.T + (0 if added is None else added)
+    want = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, None: lambda z: z}[activation](want)
+    got = _C.linear(lamina.tensor(x), lamina.tensor(w), given, activation=activation)
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-11, atol=1e-11)
+
+
+def test_relu_in_the_kernel_lets_nan_through():
+    x = lamina.tensor(np.array([[1.0, np.nan], [np.inf, 1.0]], np.float32))
+    for cols in (1, 8, 16, 17):
+        y = _C.linear(x, lamina.ones(cols, 2), lamina.zeros(cols), activation="relu").numpy()
+        assert np.isnan(y[0]).all() and (y[1] == np.inf).all()
+
+
 def test_a_weight_changed_in_place_is_seen():
     """Packed weights are cached; the cache must notice every change."""
     x, w = lamina.tensor(normal(33, 300).astype(np.float32)), lamina.tensor(normal(200, 300, seed=1).astype(np.float32))

@@ -85,6 +85,87 @@ def test_gradients_are_as_without_an_optimizer():
     assert all((to_numpy(p.grad) == 0).all() for p in with_arena.parameters())
 
 
+def with_and_without_arena(step: object) -> None:
+    """step(weight, bias) leaves the same gradients, several times, whether they have a place to be written to or not."""
+    plain, placed = nn.Linear(4, 4), nn.Linear(4, 4)
+    placed.load_state_dict(plain.state_dict())
+    optimizer = optim.SGD(placed.parameters())
+    for _ in range(3):
+        for layer in (plain, placed):
+            step(layer.weight, layer.bias)  # type: ignore[operator]
+        for a, b in zip(placed.parameters(), plain.parameters(), strict=True):
+            np.testing.assert_array_equal(to_numpy(a.grad), to_numpy(b.grad))
+        optimizer.zero_grad()
+        for p in plain.parameters():
+            p.grad = None
+
+
+def test_layers_write_gradients_where_they_stay():
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    optim.SGD(model.parameters())
+    x, dy = lamina.ones(3, 6), lamina.ones(3, 4)
+    y = model(x)
+    # bias and weight of the second layer, input; bias (with the ReLU) and weight of the first: no copies
+    assert launches(lambda: y.backward(dy)) == 5
+
+
+def test_gradients_of_a_weight_used_twice():
+    x = lamina.ones(3, 4)
+    with_and_without_arena(lambda w, b: _C.linear(_C.linear(x, w, b), w, b).sum().backward())
+    with_and_without_arena(lambda w, b: _C.linear(w, w, b).sum().backward())
+    with_and_without_arena(lambda w, b: (_C.linear(x, w, b).sum() + (w * 2).sum() + (b * 3).sum()).backward())
+
+
+def test_gradients_with_hooks_and_after_a_failure():
+    x = lamina.ones(3, 4)
+
+    def hooked(w: lamina.Tensor, b: lamina.Tensor) -> None:
+        handles = [w.register_hook(lambda g: g * 2), b.register_hook(lambda g: None)]
+        _C.linear(x, w, b).sum().backward()
+        for handle in handles:
+            handle.remove()
+
+    with_and_without_arena(hooked)
+
+    def interrupted(w: lamina.Tensor, b: lamina.Tensor) -> None:
+        def fail(grad: lamina.Tensor) -> None:
+            raise RuntimeError("stopped")
+
+        y = _C.linear(x, w)  # its weight's gradient comes after the failure, that of b before
+        y.register_hook(fail)
+        with pytest.raises(RuntimeError, match="stopped"):
+            _C.linear(y, lamina.ones(4, 4), b).sum().backward()
+        w.grad = b.grad = None
+        _C.linear(x, w, b).sum().backward()
+
+    with_and_without_arena(interrupted)
+
+
+def test_gradients_that_nobody_accumulates_go_elsewhere():
+    x = lamina.ones(3, 4)
+    layer = nn.Linear(4, 4)
+    optim.SGD(layer.parameters())
+    loss = layer(x).square().sum()
+    first = lamina.autograd.grad(loss, [layer.weight, layer.bias], retain_graph=True)
+    values = [to_numpy(g).copy() for g in first]
+    assert layer.weight.grad is None
+    (loss * 3).backward()
+    for got, want, p in zip(first, values, layer.parameters(), strict=True):
+        np.testing.assert_array_equal(to_numpy(got), want)
+        np.testing.assert_allclose(to_numpy(p.grad), 3 * want, rtol=1e-6)
+
+
+def test_a_layer_fed_with_its_own_old_gradient():
+    layer = nn.Linear(4, 4)
+    optim.SGD(layer.parameters())
+    layer(lamina.ones(3, 4)).square().sum().backward()
+    x = layer.weight.grad.view(2, 8)[:, :4]  # shares the memory that the next gradient would be written to
+    values = to_numpy(x.clone())
+    layer.weight.grad = None
+    layer(x).sum().backward()
+    np.testing.assert_allclose(to_numpy(layer.weight.grad), np.tile(values.sum(0), (4, 1)), rtol=1e-6)
+
+
 def test_a_gradient_that_is_kept_is_not_overwritten():
     model = network()
     optimizer = optim.SGD(model.parameters(), lr=0.1)

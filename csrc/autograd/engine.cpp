@@ -19,9 +19,14 @@ struct Pending {
 };
 
 // One backward pass. All its state is here and none in the nodes, so passes on several threads never meet.
-class Pass {
+class Pass final : public GradientHomes {
  public:
   Pass() : slots_(64, kFree) {}
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+  ~Pass() {
+    for (const Ref<GradSlot>& slot : lent_) return_gradient_home(*slot);
+  }
 
   void discover(Node* root) {
     std::vector<Node*> stack;
@@ -88,6 +93,17 @@ class Pass {
     }
   }
 
+  // Only to the one gradient that will arrive, and if no hook looks at it before the leaf has it.
+  Tensor lend(const Edge& edge) override {
+    GradSlot* const slot = edge.node ? edge.node->accumulates_to() : nullptr;
+    if (!slot || capturing() || edge.node->hooks.get()) return {};
+    const Pending& leaf = pending_[find(edge.node.get())];
+    if (leaf.missing != 1 || leaf.first.defined()) return {};
+    const Tensor home = lend_gradient_home(*slot);
+    if (home.defined()) lent_.emplace_back(slot);
+    return home;
+  }
+
   // Each a tensor of its own, that the caller may change.
   std::vector<Tensor> take_captured() {
     for (Tensor& t : captured_)
@@ -130,7 +146,7 @@ class Pass {
         if (capturing()) on = take(node, outputs);
         if (on) {
           Gradients g(node.edges, outputs.data(), static_cast<int>(outputs.size()), inputs,
-                      capturing() ? &unwanted_ : nullptr);
+                      capturing() ? &unwanted_ : nullptr, *this);
           node.backward(g);
         }
       } catch (const Error& e) {
@@ -225,6 +241,7 @@ class Pass {
   std::vector<Edge> wanted_;
   std::vector<Tensor> captured_;
   std::vector<bool> leads_, unwanted_;
+  std::vector<Ref<GradSlot>> lent_;
 };
 
 std::vector<Edge> start(Pass& pass, const std::vector<Tensor>& roots, const std::vector<Tensor>& grads) {

@@ -21,6 +21,9 @@ std::vector<Tensor> gradients(const char* function, const std::vector<Tensor>& r
 // still holds that tensor from an earlier step.
 void set_gradient_home(const Tensor& leaf, const Tensor& home);
 Tensor gradient_home(const Tensor& leaf);  // may be undefined
+// The home, for one pass to write to, if it is where the next gradient to arrive will go; else undefined.
+Tensor lend_gradient_home(GradSlot& slot);
+void return_gradient_home(GradSlot& slot);
 
 // Does nobody else hold this tensor or its memory, so that it may be kept and changed?
 bool only_ours(const Tensor& t);

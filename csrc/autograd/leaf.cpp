@@ -24,6 +24,10 @@ void tell_recording(GradSlot& slot) {
   recording->grad_written(owner);
 }
 
+bool home_is_free(const GradSlot& slot) {
+  return slot.home.defined() && !slot.lent && !slot.home.impl()->wrapper && slot.home.dtype() == slot.owner->dtype;
+}
+
 // Several threads' graphs may share a leaf, hence the lock.
 void add_to(GradSlot& slot, const Tensor& grad) {
   tell_recording(slot);
@@ -38,7 +42,10 @@ void add_to(GradSlot& slot, const Tensor& grad) {
   if (sum.defined()) {
     if (sum.storage().writable && !overlaps_itself(sum)) return add_gradient_in_place(sum, grad);
     before = std::exchange(sum, add_gradients(sum, grad));  // a user set it
-  } else if (slot.home.defined() && !slot.home.impl()->wrapper && slot.home.dtype() == grad.dtype()) {
+  } else if (grad == slot.home) {                           // it was lent, and written there
+    bump_version(grad);
+    sum = grad;
+  } else if (home_is_free(slot)) {
     set_gradient(slot.home, grad);
     sum = slot.home;
   } else {  // a buffer that nobody else holds becomes the gradient as it is
@@ -51,7 +58,7 @@ class Accumulator final : public Node {
  public:
   explicit Accumulator(const Tensor& leaf) : slot_(&leaf.impl()->grad_slot()) {}
   const char* name() const override { return "accumulate"; }
-  bool is_accumulator() const override { return true; }
+  GradSlot* accumulates_to() const override { return slot_.get(); }
   void backward(Gradients& g) override { add_to(*slot_, g.of_output()); }
 
  private:
@@ -104,6 +111,18 @@ Tensor gradient_home(const Tensor& leaf) {
   if (!slot) return {};
   const std::lock_guard lock(slot->mutex);
   return slot->home;
+}
+
+Tensor lend_gradient_home(GradSlot& slot) {
+  const std::lock_guard lock(slot.mutex);
+  if (!slot.owner || slot.grad.defined() || !home_is_free(slot) || slot.home.shape() != slot.owner->shape) return {};
+  slot.lent = true;
+  return slot.home;
+}
+
+void return_gradient_home(GradSlot& slot) {
+  const std::lock_guard lock(slot.mutex);
+  slot.lent = false;
 }
 
 void set_requires_grad(const Tensor& t, bool on) {

@@ -68,19 +68,36 @@ class Hooks : public RefCounted {
   std::shared_ptr<const List> list_;
 };
 
+// Whoever runs a backward pass, and knows what else will arrive at the end of an edge.
+class GradientHomes {
+ public:
+  virtual Tensor lend(const Edge& edge) = 0;
+
+ protected:
+  ~GradientHomes() = default;
+};
+
 // What a backward sees: the gradients of the outputs, and places for those of the inputs.
 class Gradients {
  public:
   // `unwanted`, where given, marks edges that lead nowhere in this pass.
   Gradients(const Edges& edges, Tensor* outputs, int output_count, std::vector<Tensor>& inputs,
-            const std::vector<bool>* unwanted)
-      : edges_(edges), outputs_(outputs), output_count_(output_count), inputs_(inputs), unwanted_(unwanted) {}
+            const std::vector<bool>* unwanted, GradientHomes& homes)
+      : edges_(edges),
+        outputs_(outputs),
+        output_count_(output_count),
+        inputs_(inputs),
+        unwanted_(unwanted),
+        homes_(homes) {}
   // The gradient of output i; undefined when nothing downstream used that output. Never undefined for i = 0 of a node
   // with one output.
   const Tensor& of_output(int i = 0) const { return outputs_[i]; }
   int outputs() const { return output_count_; }
   // Is a gradient for input i worth computing?
   bool wants(int i) const { return edges_[i].node && !(unwanted_ && (*unwanted_)[static_cast<std::size_t>(i)]); }
+  // The memory that the gradient of input i, a leaf, will end up in, if it may be written there at once. The tensor is
+  // to be filled and given. Often undefined: it is only a short cut.
+  Tensor home(int i) { return homes_.lend(edges_[i]); }
   void give(int i, Tensor grad) { inputs_[i] = std::move(grad); }
 
  private:
@@ -89,6 +106,7 @@ class Gradients {
   int output_count_;
   std::vector<Tensor>& inputs_;
   const std::vector<bool>* unwanted_;
+  GradientHomes& homes_;
 };
 
 class Node : public GraphNode {
@@ -97,7 +115,7 @@ class Node : public GraphNode {
   virtual void backward(Gradients& g) = 0;
   // Lets go of what was saved for backward; a second backward is then an error.
   virtual void free_saved() {}
-  virtual bool is_accumulator() const { return false; }
+  virtual GradSlot* accumulates_to() const { return nullptr; }  // of a leaf's accumulator
 
   Edges edges;
   std::uint32_t outputs = 1;

@@ -56,6 +56,7 @@ struct GradSlot : GraphNode {
   std::mutex mutex;
   Tensor grad;
   Tensor home;        // memory that an optimiser sets aside for the gradient
+  bool lent = false;  // a backward pass is writing there
   TensorImpl* owner;  // null once it is dead, for nodes hold on to the slot
 };
 

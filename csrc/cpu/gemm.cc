@@ -1,5 +1,6 @@
 // Matrix products: from the caller's arguments to the path that suits the shape.
 #include "core/scratch.h"
+#include "cpu/gemm_bias.h"
 #include "cpu/gemm_blocked.h"
 #include "cpu/gemm_integer.h"
 #include "cpu/gemm_vector.h"
@@ -86,12 +87,22 @@ void with_team(int team, Body body) {
       team, [](void* p, int thread, int size) { (*static_cast<Body*>(p))(thread, size); }, &body);
 }
 
-// body(thread, i) for every i in [0, count), handed out as threads become free.
+// body(thread, i) for every i in [0, count). Each thread begins with a stretch of its own, the same in every call, for
+// what it read the last time may still be in its cache; then it helps the others.
 template <class Body>
 void share_out(int team, std::int64_t count, Body body) {
-  std::int64_t next = 0;
+  constexpr int kMost = 64;
+  struct alignas(64) Stretch {
+    std::int64_t next, end;
+  } stretches[kMost];
+  const int parts = team < kMost ? team : kMost;
+  const Cut cut(count, parts);
+  for (int s = 0; s < parts; ++s) stretches[s] = {cut.begin(s), cut.begin(s + 1)};
   with_team(team, [&](int thread, int) {
-    for (std::int64_t i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < count;) body(thread, i);
+    for (int turn = 0; turn < parts; ++turn) {
+      Stretch& mine = stretches[(thread + turn) % parts];
+      for (std::int64_t i; (i = __atomic_fetch_add(&mine.next, 1, __ATOMIC_RELAXED)) < mine.end;) body(thread, i);
+    }
   });
 }
 
@@ -308,9 +319,17 @@ void pack_b(void* packed, DType dtype, DType source, const GemmOperand& b, std::
   }
 }
 
+void bias_gradient(BiasGradient g) {
+  const Inner derivative =
+      g.activation == UnaryOp::count
+          ? nullptr
+          : table().elementwise.unary_grad[static_cast<int>(g.activation)][static_cast<int>(g.dtype)];
+  g.dtype == DType::f64 ? sum_bias_gradient<double>(g, derivative) : sum_bias_gradient<float>(g, derivative);
+}
+
 }  // namespace
 
-void fill_gemm(GemmTable& t) { t = {multiply, packed_bytes, pack_b}; }
+void fill_gemm(GemmTable& t) { t = {multiply, packed_bytes, pack_b, bias_gradient}; }
 
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

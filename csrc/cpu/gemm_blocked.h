@@ -341,7 +341,8 @@ class Worker {
   void multiply_tiles(const Panel& panel, std::int64_t first, std::int64_t end, std::int64_t row0) {
     const Output<T>& out = p_.out;
     const WalkA walk = plan_.pack_a ? WalkA::columns : plan_.walk;
-    const bool straight = out.c.col == 1 && panel.cols == panel.width && out.alpha == T(1) && (!last_ || out.in_place());
+    const bool straight =
+        out.c.col == 1 && panel.cols == panel.width && out.alpha == T(1) && (!last_ || out.in_place());
     std::int64_t row = row_of(first);
     for (std::int64_t i = first; i < end; ++i) {
       const int rows = static_cast<int>(plan_.rows.length + (i < plan_.rows.longer));

@@ -34,12 +34,24 @@ struct GemmArgs {
   const void* packed_b = nullptr;       // what pack_b made of b, where the batch shares one b; same bits
 };
 
+// What a layer activation(x w^T + bias) does first with the gradient dy[rows, cols] of its output: dz = activation'(dy,
+// saved), and dbias, the sum of dz over the rows. All contiguous, of type `dtype`.
+struct BiasGradient {
+  DType dtype = DType::f32;
+  std::int64_t rows = 0, cols = 0;
+  const void *dy = nullptr, *saved = nullptr;
+  void* dz = nullptr;                   // may be dy; null without activation
+  void* dbias = nullptr;                // null: not wanted
+  UnaryOp activation = UnaryOp::count;  // count: none
+};
+
 struct GemmTable {
   void (*multiply)(const GemmArgs& args);
   // The packed form of a B[k, n] of type `dtype` (float32 or float64) that many products will read. `b` may also hold
   // float16 or bfloat16 (`source`) where dtype is float32.
   std::size_t (*packed_bytes)(DType dtype, std::int64_t k, std::int64_t n);
   void (*pack_b)(void* packed, DType dtype, DType source, const GemmOperand& b, std::int64_t k, std::int64_t n);
+  void (*bias_gradient)(BiasGradient args);
 };
 
 }  // namespace lamina

@@ -1,5 +1,7 @@
 #include "ops/gemm.h"
 
+#include <algorithm>
+
 #include "autograd/engine.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
@@ -149,6 +151,43 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
   return out;
 }
 
+// ---- the backward of a layer ----
+
+// Where the gradient of input i is written: if possible where it will stay.
+Tensor place_of_gradient(Gradients& g, int i, const Dims& shape, std::initializer_list<Tensor> read_meanwhile) {
+  const Tensor& dy = g.of_output();
+  const Tensor home = g.home(i);
+  const auto shares = [&](const Tensor& t) { return t.defined() && &t.storage() == &home.storage(); };
+  if (!home.defined() || shares(dy) || std::any_of(read_meanwhile.begin(), read_meanwhile.end(), shares))
+    return empty(shape, dy.dtype(), dy.device());
+  return home;
+}
+
+constexpr std::int64_t kMostRowsInOnePass = 4096;  // more are summed by many threads, and by halves
+
+// The gradient before the activation, in dy's own memory if nobody else needs that; its sum over the rows goes to
+// `dbias`, if defined.
+Tensor bias_gradient(const Tensor& dy, const Tensor& saved, std::optional<UnaryOp> activation, const Tensor& dbias) {
+  if (!activation && !dbias.defined()) return dy;
+  if (dy.size(0) == 0 || dy.size(0) > kMostRowsInOnePass || !dy.contiguous()) {
+    const Tensor dz = activation ? unary_gradient(*activation, dy, saved) : dy;
+    if (dbias.defined()) write_copy(dbias, sum_to(dz, dbias.shape()));
+    return dz;
+  }
+  const Tensor dz = activation && !only_ours(dy) ? empty(dy.shape(), dy.dtype(), dy.device()) : dy;
+  BiasGradient args{.dtype = dy.dtype(), .rows = dy.size(0), .cols = dy.size(1), .dy = dy.data()};
+  if (activation) {
+    const int op = static_cast<int>(*activation), type = static_cast<int>(dy.dtype());
+    require(kernels(dy.device()).elementwise.unary_grad[op][type], name_of(*activation), dy.device());
+    args.activation = *activation;
+    args.saved = saved.data();
+    args.dz = dz.data();
+  }
+  if (dbias.defined()) args.dbias = dbias.data();
+  current_stream().launch(require(kernels(dy.device()).gemm.bias_gradient, "linear", dy.device()), args);
+  return dz;
+}
+
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
@@ -254,10 +293,16 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
   if (recorded) {
     const SavedTensor after = !activation ? SavedTensor() : z.defined() ? save(z) : save_output(y);
     record("linear", y, {&x, &weight, &bias}, [x = save(x), w = save(weight), after, activation](Gradients& g) {
-      const Tensor dz = activation ? unary_gradient(*activation, g.of_output(), after.get()) : g.of_output();
+      const Tensor saved = activation ? after.get() : Tensor();
+      const Tensor db = g.wants(2) ? place_of_gradient(g, 2, {w.get().size(0)}, {saved, x.get(), w.get()}) : Tensor();
+      const Tensor dz = bias_gradient(g.of_output(), saved, activation, db);
+      if (db.defined()) g.give(2, db);
       if (g.wants(0)) g.give(0, product(dz, w.get()));
-      if (g.wants(1)) g.give(1, product(transpose(dz, 0, 1), x.get()));
-      if (g.wants(2)) g.give(2, sum_to(dz, {dz.size(1)}));
+      if (g.wants(1)) {
+        const Tensor dw = place_of_gradient(g, 1, w.get().shape(), {dz, x.get(), w.get()});
+        write_product(dw, transpose(dz, 0, 1), x.get());
+        g.give(1, dw);
+      }
     });
   }
   return y;
