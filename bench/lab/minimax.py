@@ -70,18 +70,19 @@ def fit(target, weight, powers, low, high, bits=24, known=()):
     return fixed[len(known) :], error
 
 
-def fit_at_once(target, degree, low, high):
-    """The same for the relative error, every coefficient rounded by itself: for high degrees on one side of 0."""
+def fit_at_once(target, degree, low, high, doubles=0):
+    """The same for the relative error, every coefficient rounded by itself (the first `doubles` of them to float64): for
+    high degrees on one side of 0."""
     middle, half = (mpf(low) + mpf(high)) / 2, (mpf(high) - mpf(low)) / 2
     points = [middle - half * mp.cos(mp.pi * (i + mpf(1) / 2) / GRID) for i in range(GRID)]
     c, _ = remez(target, relative(target), [lambda x, p=p: x**p for p in range(degree + 1)], points)
-    rounded = [(p, round_to(v, 24)) for p, v in enumerate(c)]
+    rounded = [(p, round_to(v, 53 if p < doubles else 24)) for p, v in enumerate(c)]
     error = max(abs(mp.fsum(v * x**p for p, v in rounded) / target(x) - 1) for x in points)
     return rounded, error
 
 
-def hex_constant(v, bits):
-    text = float(v).hex()
+def hex_constant(v):
+    text, bits = float(v).hex(), 24 if round_to(v, 24) == v else 53
     mantissa, exponent = text.split("p")
     mantissa = mantissa.rstrip("0").rstrip(".")
     return f"{mantissa}p{exponent}" + ("f" if bits == 24 else "")
@@ -140,7 +141,7 @@ POLYNOMIALS = {
     "asin": lambda: fit(odd_remainder(mp.asin), third_power_over(mp.asin), range(0, 10, 2), 0, 0.5),
     "atan": lambda: fit(odd_remainder(mp.atan), third_power_over(mp.atan), range(0, 18, 2), 0, 1),
     "normal": lambda: fit_at_once(
-        lambda t: (6 / (1 - t)) * mills(3 * (1 + t) / (1 - t)), 10, -1, mpf("11.5") / mpf("17.5")
+        lambda t: (6 / (1 - t)) * mills(3 * (1 + t) / (1 - t)), 10, -1, mpf("11.5") / mpf("17.5"), doubles=3
     ),
     "sinh": lambda: fit(odd_remainder(mp.sinh), third_power_over(mp.sinh), range(0, 8, 2), 0, 1),
 }
@@ -149,7 +150,6 @@ POLYNOMIALS = {
 if __name__ == "__main__":
     for name in sys.argv[1:] or POLYNOMIALS:
         coefficients, error = POLYNOMIALS[name]()
-        bits = 53 if name.endswith("_double") else 24
         print(f"{name}: error {mp.nstr(error, 3)} = 2^{mp.nstr(mp.log(error, 2), 4)}")
         for power, value in coefficients:
-            print(f"  x^{power}: {hex_constant(value, bits)}")
+            print(f"  x^{power}: {hex_constant(value)}")

@@ -193,14 +193,15 @@ void add_method(const std::string& name, const std::string& signature, _PyCFunct
 template <std::size_t... op>
 void add_unary(py::module_& m, std::index_sequence<op...>) {
   const auto one = [&](const Row& row, _PyCFunctionFastWithKeywords f, _PyCFunctionFastWithKeywords method,
-                       _PyCFunctionFastWithKeywords in_place) {
+                       _PyCFunctionFastWithKeywords in_place) -> std::vector<Parameter> {
+    if (row.signature == kInternal) return {};
     const std::string name = row.name, more = *row.signature ? std::string(", ") + row.signature : "";
     add_function(m, name, "(input, /" + more + ")", f);
     add_method(name, "($self, /" + more + ")", method);
     if (row.in_place) add_method(name + "_", "($self, /" + more + ")", in_place);
+    return parse_signature(row.signature);
   };
-  ((unary_parameters[op] = parse_signature(kUnaryRows[op].signature),
-    one(kUnaryRows[op], unary_function<op>, unary_method<op, false>, unary_method<op, true>)),
+  ((unary_parameters[op] = one(kUnaryRows[op], unary_function<op>, unary_method<op, false>, unary_method<op, true>)),
    ...);
 }
 template <std::size_t... op>
@@ -221,7 +222,8 @@ void bind_elementwise(py::module_& m) {
   add_unary(m, std::make_index_sequence<kUnaryOps>());
   add_binary(m, std::make_index_sequence<kBinaryOps>());
   py::list unary_names, binary_names;
-  for (const Row& row : kUnaryRows) unary_names.append(row.name);
+  for (const Row& row : kUnaryRows)
+    if (row.signature != kInternal) unary_names.append(row.name);
   for (const Row& row : kBinaryRows) binary_names.append(row.name);
   m.attr("_unary_ops") = py::tuple(unary_names);
   m.attr("_binary_ops") = py::tuple(binary_names);

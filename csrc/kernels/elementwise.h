@@ -1,6 +1,7 @@
 // Element-wise operations: the list. A row gives the name, the types it takes, what its gradient needs and the Python
-// signature of its parameters. Formula and derivative stand under the same name in elementwise_formulas.h; the CPU and
-// CUDA instances, the autograd node, the Python function and method come from these rows.
+// signature of its parameters (kInternal: no Python name of its own; an operation that has one goes this way where it
+// can). Formula and derivative stand under the same name in elementwise_formulas.h; the CPU and CUDA instances, the
+// autograd node, the Python function and method come from these rows.
 #pragma once
 #include "kernels/loop.h"
 
@@ -17,6 +18,8 @@ enum class Kind : std::uint8_t {
 
 // What the gradient formula reads beside dy.
 enum class Saves : std::uint8_t { nothing, input, output, no_gradient };
+
+inline constexpr char kInternal[] = "internal";
 
 // clang-format off
 #define LAMINA_UNARY_OPS(X)                                 \
@@ -46,6 +49,7 @@ enum class Saves : std::uint8_t { nothing, input, output, no_gradient };
   X(abs, arithmetic, input, "")                             \
   X(sign, arithmetic, nothing, "")                          \
   X(square, arithmetic, input, "")                          \
+  X(small_power, floating, input, kInternal)                \
   X(floor, arithmetic, nothing, "")                         \
   X(ceil, arithmetic, nothing, "")                          \
   X(round, arithmetic, nothing, "")                         \
@@ -65,6 +69,7 @@ enum class Saves : std::uint8_t { nothing, input, output, no_gradient };
   X(softsign, floating, input, "")                          \
   X(logsigmoid, floating, input, "")                        \
   X(tanhshrink, floating, input, "")                        \
+  X(clamp_to_numbers, floating, input, kInternal)           \
   X(hardtanh, floating, input, "min_val=-1.0, max_val=1.0") \
   X(hardsigmoid, floating, input, "")                       \
   X(hardswish, floating, input, "")                         \

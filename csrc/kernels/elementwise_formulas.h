@@ -135,6 +135,16 @@ struct square_op {
   template <class V> static V f(V x, P) { return x * x; }
   template <class V> static V df(V dy, V x, P) { return dy * (x + x); }
 };
+struct small_power_op {  // x³ and x⁴
+  template <class V> static V f(V x, P p) {
+    const V x2 = x * x;
+    return p[0] == 3 ? x2 * x : x2 * x2;
+  }
+  template <class V> static V df(V dy, V x, P p) {
+    const V x2 = x * x;
+    return dy * (p[0] == 3 ? V(3) * x2 : V(4) * x2 * x);
+  }
+};
 struct floor_op {
   template <class V> static V f(V x, P) { return floor(x); }
   template <class V> static V df(V, V, P) { return V(0); }
@@ -184,7 +194,7 @@ struct selu_op {  // Klambauer et al. 2017
   template <class V> static V df(V dy, V x, P) { return dy * select(x > V(0), V(scale), V(scale * alpha) * exp(x)); }
 };
 struct gelu_op {  // x Φ(x)
-  template <class V> static V f(V x, P) { return x * normal(x).cdf; }
+  template <class V> static V f(V x, P) { return gelu(x); }
   template <class V> static V df(V dy, V x, P) {
     const auto [cdf, bell] = normal(x);
     return dy * fma(x * V(0.39894228040143268), bell, cdf);
@@ -243,6 +253,10 @@ struct tanhshrink_op {
     const V t = tanh(x);
     return dy * t * t;
   }
+};
+struct clamp_to_numbers_op {  // p[0] ≤ x ≤ p[1]; the bounds themselves pass the gradient
+  template <class V> static V f(V x, P p) { return minimum(maximum(x, V(p[0])), V(p[1])); }
+  template <class V> static V df(V dy, V x, P p) { return gate(dy, (x >= V(p[0])) & (x <= V(p[1]))); }
 };
 struct hardtanh_op {
   template <class V> static V f(V x, P p) { return minimum(maximum(x, V(p[0])), V(p[1])); }

@@ -1,6 +1,8 @@
 #include "ops/elementwise.h"
 
 #include <cmath>
+#include <limits>
+#include <optional>
 
 #include "autograd/engine.h"
 #include "core/dispatch.h"
@@ -216,7 +218,28 @@ void unary_in_place(UnaryOp op, const Tensor& x, Params params) {
   rebase_history(x, unary_node(op, x, std::move(saved), params));
 }
 
+namespace {
+
+// The usual powers have formulas of one or two instructions, where any power takes a logarithm and an exponential.
+struct UnaryForm {
+  UnaryOp op;
+  Params params{};
+};
+std::optional<UnaryForm> unary_form(BinaryOp op, const Arg& a, const Arg& b) {
+  if (op != BinaryOp::pow || !a.is_tensor() || b.is_tensor() || !is_floating(a.dtype())) return {};
+  const double power = b.number().as_double();
+  if (power == 2) return UnaryForm{UnaryOp::square};
+  if (power == 3 || power == 4) return UnaryForm{UnaryOp::small_power, {{power}}};
+  if (power == 0.5) return UnaryForm{UnaryOp::sqrt};
+  if (power == -0.5) return UnaryForm{UnaryOp::rsqrt};
+  if (power == -1) return UnaryForm{UnaryOp::reciprocal};
+  return {};
+}
+
+}  // namespace
+
 Tensor binary(BinaryOp op, const Arg& a, const Arg& b) {
+  if (const auto form = unary_form(op, a, b)) return unary(form->op, a.tensor(), form->params);
   const char* name = row(op).name;
   const Device device = device_of(a, b, name);
   const Types types = types_of(name, row(op).kind, result_type({&a, &b}));
@@ -228,9 +251,10 @@ Tensor binary(BinaryOp op, const Arg& a, const Arg& b) {
 }
 
 void binary_in_place(BinaryOp op, const Tensor& a, const Arg& b) {
+  const Arg a_arg(a);
+  if (const auto form = unary_form(op, a_arg, b)) return unary_in_place(form->op, a, form->params);
   const char* name = row(op).name;
   device_of(a, b, name);
-  const Arg a_arg(a);
   const Types types = types_of(name, row(op).kind, result_type({&a_arg, &b}));
   const bool keeps = types.result == a.dtype() || (is_floating(types.result) && is_floating(a.dtype()));
   check_as(ErrorKind::type, keeps, name, "_: the result is ", lamina::name_of(types.result),
@@ -288,6 +312,11 @@ Tensor where(const Tensor& condition, const Arg& a, const Arg& b) {
 
 Tensor clamp(const Tensor& x, const Arg* low, const Arg* high) {
   check(low || high, "clamp: give min, max or both");
+  if (is_floating(x.dtype()) && !(low && low->is_tensor()) && !(high && high->is_tensor())) {
+    const double infinity = std::numeric_limits<double>::infinity();
+    return unary(UnaryOp::clamp_to_numbers, x,
+                 {{low ? low->number().as_double() : -infinity, high ? high->number().as_double() : infinity}});
+  }
   // Inside the bounds, bounds included, the gradient passes whole; maximum would halve it at a tie.
   const auto bound = [](const Tensor& t, const Arg& limit, BinaryOp worse, BinaryOp pick) {
     if (!needs_grad(t) && !(limit.is_tensor() && needs_grad(limit.tensor()))) return binary(pick, t, limit);

@@ -43,21 +43,55 @@ struct Normal {
   V cdf, bell;  // Φ(x) and exp(-x^2 / 2)
 };
 
-// The tail of a = |x| is exp(-a^2 / 2) q g(t) with q = 1 / (a + 3) and t = (a - 3) / (a + 3) = 1 - 6 q, as for erfc, in
-// floats: what a^2 and q lose in rounding is given back. g is off by less than 2^-24.
-LAMINA_INLINE Normal<Vec<float>> normal(Vec<float> x) {
-  const Vec<float> a = min(14.5f, abs(x)), d = a + 3.0f, q = 1.0f / d;  // beyond, the tail is 0
-  const Vec<float> lost = fnma(q, a - (d - 3.0f), fnma(q, d, 1.0f)) * q;
-  const Vec<float> t = fnma(lost, 6.0f, fnma(q, 6.0f, 1.0f));
-  const Vec<float> g =
-      polynomial(t, 0x1.754a76p-1f, -0x1.04c72ap-1f, 0x1.d71386p-3f, -0x1.832d0ap-5f, -0x1.56d5fcp-7f, 0x1.c8bd84p-8f,
-                 0x1.0ca42cp-10f, -0x1.0eabfp-10f, -0x1.00a612p-12f, 0x1.1345cap-13f, 0x1.c8d89cp-15f);
+// exp(-a^2 / 2) = 2^n (1 + e), what a^2 loses in rounding given back.
+struct Bell {
+  Vec<float> n, e;
+};
+LAMINA_INLINE Bell split_bell(Vec<float> a) {
   const Vec<float> square = a * a, gained = fnma_once(a, a, square);
   const Vec<float> n = fma(square, -0.5f * kLog2E, kRounder) - kRounder;
   const Vec<float> r = fma(gained, 0.5f, fnma(n, kLog2Low, fnma(n, kLog2High, square * -0.5f)));
-  const Vec<float> p = exp_near_zero(r), bell = all(a < 13.0f) ? p * power_of_two(n) : scale(p, n);
-  const Vec<float> tail = bell * fma(g, lost, g * q);
-  return {select(x < 0.0f, tail, 1.0f - tail), bell};
+  return {n, fma(exp_remainder(r), r, 1.0f) * r};
+}
+
+// factor(a) Φ(-a) exp(a^2 / 2) = factor(a) q g(t), as for erfc. g is off by less than 2^-29; only where its terms are
+// large are they summed in double.
+template <class Factor>
+LAMINA_INLINE Vec<float> mills(Vec<float> a, Factor factor) {
+  const Vec<float> q = 1.0f / (a + 3.0f);
+  const Vec<float> small_terms =
+      polynomial(fnma(q, 6.0f, 1.0f), -0x1.832d0ap-5f, -0x1.56d5fcp-7f, 0x1.c8bd7ep-8f, 0x1.0ca416p-10f,
+                 -0x1.0eab86p-10f, -0x1.00a4d2p-12f, 0x1.13427p-13f, 0x1.c8cd7ep-15f);
+  return in_double(a, q, small_terms, [&](Vec<double> a, Vec<double> q, Vec<double> g) {
+    q = fma(q, fnma(q, a + 3.0, 1.0), q);  // a step of Newton's
+    const Vec<double> t = fnma(q, 6.0, 1.0);
+    g = fma(fma(fma(g, t, 0x1.d7138516621acp-3), t, -0x1.04c729abccd4p-1), t, 0x1.754a751c5f8b8p-1);
+    return factor(a, q) * g;
+  });
+}
+
+// x 2^n (1 + e), as x + x e: that loses less than the product of two rounded factors.
+LAMINA_INLINE Vec<float> under_bell(Vec<float> x, Bell bell, bool far) {
+  const Vec<float> y = fma(x, bell.e, x);
+  return far ? scale(y, bell.n) : y * power_of_two(bell.n);
+}
+// Where the bell nears the denormal numbers.
+LAMINA_INLINE bool is_far(Vec<float> a) { return !all(a < 13.0f); }
+
+LAMINA_INLINE Normal<Vec<float>> normal(Vec<float> x) {
+  const Vec<float> a = min(14.5f, abs(x));  // beyond, the tail is 0
+  const Bell bell = split_bell(a);
+  const bool far = is_far(a);
+  const Vec<float> tail = under_bell(mills(a, [](Vec<double>, Vec<double> q) { return q; }), bell, far);
+  return {select(x < 0.0f, tail, 1.0f - tail), under_bell(1.0f, bell, far)};
+}
+
+// x Φ(x) = max(0, x) - a Φ(-a) for a = |x|: nothing cancels on the left. The sign is that of x, of zero too.
+LAMINA_INLINE Vec<float> gelu(Vec<float> x) {
+  const Vec<float> a = min(14.5f, abs(x));
+  const Vec<float> tail =
+      under_bell(mills(a, [](Vec<double> a, Vec<double> q) { return a * q; }), split_bell(a), is_far(a));
+  return max(copysign(Vec<float>(0.0f), x), x) - tail;
 }
 
 }  // namespace

@@ -181,10 +181,13 @@ int main(int argc, char** argv) {
   one(
       "erfc", 2.5, [](auto x) { return erfc(x); }, [](D x) { return ::erfc(x); });
   one(
-      "normal cdf", kFusedMultiplyAdd ? 4.5 : 7, [](auto x) { return normal(x).cdf; },
+      "normal cdf", 2, [](auto x) { return normal(x).cdf; },
       [](D x) { return 0.5 * ::erfc(x * -0.70710678118654752); });
   one(
       "normal bell", 1.5, [](auto x) { return normal(x).bell; }, [](D x) { return ::exp(-0.5 * x * x); });
+  one(
+      "gelu", 2, [](auto x) { return gelu(x); },
+      [](D x) { return x < -40 ? -0.0 : x * 0.5 * ::erfc(x * -0.70710678118654752); });
   one(
       "sin", 2, [](auto x) { return sin(x); }, [](D x) { return ::sin(x); });
   one(
