@@ -21,14 +21,23 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
+def seen(h: np.ndarray, o: dict[str, Any]) -> np.ndarray:
+    """h as the gates see it, under a recurrent mask."""
+    return h * o.get("mask", 1.0)
+
+
 def elman_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
-    a = x @ w["weight_ih"].T + w["bias_ih"] + h @ w["weight_hh"].T + w["bias_hh"]
+    a = x @ w["weight_ih"].T + w["bias_ih"] + seen(h, o) @ w["weight_hh"].T + w["bias_hh"]
     return (np.tanh(a) if o["cell"] == "tanh" else np.maximum(a, 0)), c
 
 
 def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
-    a = x @ w["weight_ih"].T + w["bias_ih"] + h @ w["weight_hh"].T + w["bias_hh"]
+    a = x @ w["weight_ih"].T + w["bias_ih"] + seen(h, o) @ w["weight_hh"].T + w["bias_hh"]
     ai, af, ag, ao = np.split(a, 4, axis=1)
+    if o.get("full_gate_recurrence"):
+        before = o["memory"].get("gates", np.zeros((1, 3 * h.shape[1])))
+        ri, rf, ro = np.split(before @ w["weight_gates"].T, 3, axis=1)
+        ai, af, ao = ai + ri, af + rf, ao + ro
     if o.get("peephole"):
         ai, af = ai + w["weight_pi"] * c, af + w["weight_pf"] * c
     i = sigmoid(ai) if o.get("input_gate", True) else np.ones_like(ai)
@@ -40,22 +49,40 @@ def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarr
     if o.get("peephole"):
         ao = ao + w["weight_po"] * c
     out = sigmoid(ao) if o.get("output_gate", True) else np.ones_like(ao)
+    o["memory"]["gates"] = np.concatenate([i, f, out], 1)
     return out * (np.tanh(c) if o.get("output_activation", True) else c), c
 
 
 def gru_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
-    (xr, xz, xn), n = np.split(x @ w["weight_ih"].T + w["bias_ih"], 3, axis=1), h.shape[1]
+    (xr, xz, xn), n, s = np.split(x @ w["weight_ih"].T + w["bias_ih"], 3, axis=1), h.shape[1], seen(h, o)
     recurrent, bias = w["weight_hh"], w["bias_hh"]
-    r = sigmoid(xr + h @ recurrent[:n].T + bias[:n])
-    z = sigmoid(xz + h @ recurrent[n : 2 * n].T + bias[n : 2 * n])
+    r = sigmoid(xr + s @ recurrent[:n].T + bias[:n])
+    z = sigmoid(xz + s @ recurrent[n : 2 * n].T + bias[n : 2 * n])
     if o.get("reset_after", True):
-        new = np.tanh(xn + r * (h @ recurrent[2 * n :].T + bias[2 * n :]))
+        new = np.tanh(xn + r * (s @ recurrent[2 * n :].T + bias[2 * n :]))
         return (1 - z) * new + z * h, c
-    new = np.tanh(xn + (r * h) @ recurrent[2 * n :].T + bias[2 * n :])
+    new = np.tanh(xn + (r * s) @ recurrent[2 * n :].T + bias[2 * n :])
     return (1 - z) * h + z * new, c
 
 
+def mut_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
+    n, s, which = h.shape[1], seen(h, o), o["cell"]
+    weights, biases = np.split(w["weight_ih"], len(w["weight_ih"]) // n), np.split(w["bias_ih"], len(w["bias_ih"]) // n)
+    from_x = [x @ weight.T + bias for weight, bias in zip(weights, biases, strict=True)]
+    u, b = np.split(w["weight_hh"], len(w["weight_hh"]) // n), np.split(w["bias_hh"], len(w["bias_hh"]) // n)
+    if which == "mut1":
+        r, z = sigmoid(from_x[0] + s @ u[0].T + b[0]), sigmoid(from_x[1])
+        new = np.tanh((r * s) @ u[1].T + np.tanh(x) + b[1])
+    else:
+        in_r, in_z, in_n = (x, *from_x) if which == "mut2" else from_x
+        r = sigmoid(in_r + s @ u[0].T + b[0])
+        z = sigmoid(in_z + (np.tanh(s) if which == "mut3" else s) @ u[1].T + b[1])
+        new = np.tanh((r * s) @ u[2].T + in_n + b[2])
+    return new * z + h * (1 - z), c
+
+
 STEPS = {"tanh": elman_step, "relu": elman_step, "lstm": lstm_step, "gru": gru_step}
+STEPS |= dict.fromkeys(("mut1", "mut2", "mut3"), mut_step)
 
 CELLS: dict[str, dict[str, Any]] = {
     "tanh": {"cell": "tanh"},
@@ -82,6 +109,22 @@ CELLS: dict[str, dict[str, Any]] = {
     "leaky tanh": {"cell": "tanh", "leak": 0.3},
     "leaky lstm": {"cell": "lstm", "leak": 0.5},
     "leaky gru, reset before": {"cell": "gru", "reset_after": False, "leak": 0.25},
+    "full gate recurrence": {"cell": "lstm", "full_gate_recurrence": True},
+    "full gate recurrence, peephole, coupled": {
+        "cell": "lstm",
+        "full_gate_recurrence": True,
+        "peephole": True,
+        "coupled": True,
+    },
+    "full gate recurrence, no input gate": {"cell": "lstm", "full_gate_recurrence": True, "input_gate": False},
+    "mut1": {"cell": "mut1"},
+    "mut2": {"cell": "mut2"},
+    "mut3": {"cell": "mut3"},
+    "leaky mut3": {"cell": "mut3", "leak": 0.4},
+    "zoneout tanh": {"cell": "tanh", "zoneout": 0.2},
+    "zoneout lstm": {"cell": "lstm", "zoneout": (0.1, 0.6)},
+    "zoneout peephole": {"cell": "lstm", "peephole": True, "zoneout": (0.0, 0.5)},
+    "zoneout gru, leaky": {"cell": "gru", "zoneout": 0.3, "leak": 0.5},
 }
 
 
@@ -89,7 +132,8 @@ def make_layer(options: dict[str, Any], inputs: int, hidden: int, **kwargs: Any)
     given = {name: value for name, value in options.items() if name != "cell"}
     if options["cell"] in ("tanh", "relu"):
         return nn.RNN(inputs, hidden, nonlinearity=options["cell"], **given, **kwargs)
-    return {"lstm": nn.LSTM, "gru": nn.GRU}[options["cell"]](inputs, hidden, **given, **kwargs)
+    kind = {"lstm": nn.LSTM, "gru": nn.GRU, "mut1": nn.MUT1, "mut2": nn.MUT2, "mut3": nn.MUT3}[options["cell"]]
+    return kind(inputs, hidden, **given, **kwargs)
 
 
 def run_reference(
@@ -103,13 +147,19 @@ def run_reference(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y (T, B, H) and the last h and c, each sequence for itself."""
     steps, batch, _ = x.shape
-    leak = options.get("leak", 1.0)
+    zoneout = options.get("zoneout", 0.0)
+    h_stays, c_stays = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
+    every_step = np.ones((steps, batch, h.shape[1]))
+    h_moves = options.get("h_moves", (1 - h_stays) * every_step) * options.get("leak", 1.0)
+    c_moves = options.get("c_moves", (1 - c_stays) * every_step)
     y, h, c = np.zeros((steps, batch, h.shape[1])), h.copy(), c.copy()
     for b in range(batch):
         end = steps if lengths is None else lengths[b]
+        own = options | {"memory": {}} | ({"mask": options["mask"][b]} if "mask" in options else {})
         for t in range(end)[:: -1 if reverse else 1]:
-            new, c[b : b + 1] = STEPS[options["cell"]](x[t, b : b + 1], h[b : b + 1], c[b : b + 1], w, options)
-            h[b : b + 1] += leak * (new - h[b : b + 1])
+            new, new_c = STEPS[options["cell"]](x[t, b : b + 1], h[b : b + 1], c[b : b + 1], w, own)
+            h[b] += h_moves[t, b] * (new[0] - h[b])
+            c[b] += c_moves[t, b] * (new_c[0] - c[b])
             y[t, b] = h[b]
     return y, h, c
 
@@ -139,8 +189,9 @@ def start(layer: Any, h: Any, c: Any) -> Any:
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "lengths"])
 @pytest.mark.parametrize("name", CELLS)
 def test_cell_agrees_with_its_steps_and_differences(name: str, ragged: bool, reverse: bool) -> None:
-    steps, batch, inputs, hidden = 4, 3, 2, 5
-    layer = make_layer(CELLS[name], inputs, hidden, bidirectional=reverse, dtype=lamina.float64)
+    steps, batch, hidden = 4, 3, 5
+    inputs = 5 if name in ("mut1", "mut2") else 2
+    layer = make_layer(CELLS[name], inputs, hidden, bidirectional=reverse, dtype=lamina.float64).eval()
     directions = 2 if reverse else 1
     lengths = [4, 1, 3] if ragged else None
     x, h, c = (
@@ -183,7 +234,9 @@ def test_cell_agrees_with_its_steps_and_differences(name: str, ragged: bool, rev
         )
 
 
-@pytest.mark.parametrize("name", ["tanh", "lstm", "peephole", "gru", "gru, reset before"])
+@pytest.mark.parametrize(
+    "name", ["tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3"]
+)
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 1), (3, 1, 2, 17), (2, 2, 3, 8), (5, 50, 4, 33), (2, 97, 3, 64), (3, 7, 5, 130)]
 )
@@ -198,7 +251,131 @@ def test_odd_sizes_in_float32(name: str, shape: tuple[int, int, int, int]) -> No
     np.testing.assert_allclose(to_numpy(y), want[0], atol=tolerance("float32", hidden), rtol=1e-5)
 
 
+# ---- chance ----
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "lengths"])
+@pytest.mark.parametrize(
+    "name", ["tanh", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut1", "mut3", "leaky lstm"]
+)
+def test_masks_are_those_of_the_steps(name: str, ragged: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zoneout and recurrent dropout in training, with known masks: values and every gradient, in reverse too."""
+    steps, batch, hidden = 4, 3, 5
+    options = CELLS[name]
+    both = options["cell"] == "lstm"
+    layer = make_layer(
+        options, hidden, hidden, dtype=lamina.float64, bidirectional=True, recurrent_dropout=0.5,
+        zoneout=(0.5, 0.5) if both else 0.5,
+    )  # fmt: skip
+    lengths = [4, 1, 3] if ragged else None
+    mask = 2.0 * RNG.integers(0, 2, (batch, hidden))
+    moves = [RNG.integers(0, 2, (steps, batch, hidden)).astype(float) for _ in range(4)]  # h and c, forth and back
+    drawn = iter(moves if both else moves[::2])
+    monkeypatch.setattr(layer, "_mask", lambda p, features, like: lamina.tensor(mask) if p else None)
+    monkeypatch.setattr(lamina.Tensor, "bernoulli_", lambda t, p: t.copy_(lamina.tensor(next(drawn))))
+    names = list(parameters_of(layer))
+    x, h, c = (RNG.normal(size=(n, batch, hidden)) for n in (steps, 2, 2))
+    arrays = [x, h, c, *(parameters_of(layer, s)[n] for s in ("l0", "l0_reverse") for n in names)]
+
+    def reference(x: np.ndarray, h: np.ndarray, c: np.ndarray, *weights: np.ndarray) -> np.ndarray:
+        parts = []
+        for d in range(2):
+            w = dict(zip(names, weights[d * len(names) : (d + 1) * len(names)], strict=True))
+            chance = {"mask": mask, "h_moves": moves[2 * d], "c_moves": moves[2 * d + 1]}
+            parts.append(run_reference(options | chance, x, w, h[d], c[d], lengths, d == 1)[0])
+        return np.concatenate(parts, -1)
+
+    leaves = [lamina.tensor(a).requires_grad_() for a in (x, h, c)]
+    got = layer(leaves[0], start(layer, leaves[1], leaves[2]), lengths=lengths)[0]
+    np.testing.assert_allclose(to_numpy(got), reference(*arrays), rtol=1e-12, atol=1e-13)
+    weight = RNG.uniform(0.5, 1.5, got.shape)
+    got.backward(lamina.tensor(weight))
+    tensors = [*leaves, *(getattr(layer, f"{n}_{s}") for s in ("l0", "l0_reverse") for n in names)]
+    for i, tensor in enumerate(tensors):
+        if i == 2 and not both:
+            continue
+        want = numeric_gradient(reference, arrays, i, weight)
+        np.testing.assert_allclose(
+            to_numpy(tensor.grad), want, rtol=1e-5, atol=1e-6, err_msg=f"gradient of argument {i}"
+        )
+
+
+def test_zoneout_keeps_units_in_training() -> None:
+    layer = nn.RNN(3, 500, zoneout=0.3)
+    h = lamina.randn(1, 4, 500)
+    fresh, x = nn.RNN(3, 500), lamina.randn(1, 4, 3)
+    fresh.load_state_dict(layer.state_dict())
+    kept, moved = to_numpy(layer(x, h)[0])[0], to_numpy(fresh(x, h)[0])[0]
+    stays = kept == to_numpy(h)[0]
+    np.testing.assert_allclose(kept[~stays], moved[~stays], atol=1e-6)
+    assert 0.25 < stays.mean() < 0.35
+
+
+def test_variational_masks_are_the_same_at_every_step() -> None:
+    layer = nn.RNN(400, 400, nonlinearity="relu", input_dropout=0.5, output_dropout=0.25)
+    with lamina.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        layer.weight_ih_l0.copy_(lamina.eye(400))
+    y = to_numpy(layer(lamina.ones(3, 2, 400))[0])
+    assert (y == y[:1]).all() and not (y[:, 0] == y[:, 1]).all()
+    values = np.unique(y.round(5))
+    np.testing.assert_allclose(values, [0, 2 / 0.75], rtol=1e-5)
+    assert 0.5 < (y == 0).mean() < 0.75  # 1 - 0.5 · 0.75 = 0.625
+    layer.eval()
+    np.testing.assert_array_equal(to_numpy(layer(lamina.ones(3, 2, 400))[0]), np.ones((3, 2, 400)))
+
+
+# ---- initialisation ----
+
+
+@pytest.mark.parametrize("make", [nn.LSTM, nn.LSTMCell])
+def test_forget_bias_and_orthogonal_weights(make: Any) -> None:
+    layer = make(6, 8, forget_bias=2.0, orthogonal=True)
+    w = {n.removesuffix("_l0"): to_numpy(p) for n, p in layer.named_parameters()}
+    np.testing.assert_allclose((w["bias_ih"] + w["bias_hh"])[8:16], 2.0)
+    assert (np.abs(w["bias_ih"][:8]) <= 1 / np.sqrt(8)).all() and (w["bias_ih"][:8] != 0).any()
+    for gate in np.split(w["weight_hh"], 4):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(8), atol=1e-5)
+
+
 # ---- PyTorch ----
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_cells_agree_with_torch(kind: str, bias: bool) -> None:
+    torch = pytest.importorskip("torch")
+    cell, twin = getattr(nn, kind)(6, 9, bias), getattr(torch.nn, kind)(6, 9, bias)
+    assert list(twin.state_dict()) == list(cell.state_dict())
+    twin.load_state_dict({n: torch.from_numpy(to_numpy(p).copy()) for n, p in cell.state_dict().items()})
+    x, h, c = (RNG.normal(size=(4, n)).astype(np.float32) for n in (6, 9, 9))
+    for rows in (slice(None), 0):
+        ours = [lamina.tensor(a[rows]).requires_grad_() for a in (x, h, c)]
+        theirs = [torch.tensor(a[rows], requires_grad=True) for a in (x, h, c)]
+        count = 1 + (kind == "LSTMCell")
+        y = cell(ours[0], tuple(ours[1:]) if count == 2 else ours[1])
+        z = twin(theirs[0], tuple(theirs[1:]) if count == 2 else theirs[1])
+        y, z = (y, z) if count == 2 else ((y,), (z,))
+        for a, b in zip(y, z, strict=True):
+            np.testing.assert_allclose(to_numpy(a), b.detach().numpy(), atol=2e-6)
+        sum((a * (k + 1)).sum() for k, a in enumerate(y)).backward()
+        sum((b * (k + 1)).sum() for k, b in enumerate(z)).backward()
+        for a, b in zip(ours[: 1 + count], theirs[: 1 + count], strict=True):
+            np.testing.assert_allclose(to_numpy(a.grad), b.grad.numpy(), atol=1e-5)
+    nothing = cell(lamina.tensor(x)), twin(torch.tensor(x))
+    for a, b in zip(*(n if count == 2 else (n,) for n in nothing), strict=True):
+        np.testing.assert_allclose(to_numpy(a), b.detach().numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("switches", [{"peephole": True}, {"coupled": True}, {"leak": 0.5}, {"zoneout": (0.3, 0.1)}])
+def test_a_cell_is_a_layer_of_one_step(switches: dict[str, Any]) -> None:
+    cell, layer = nn.LSTMCell(3, 7, **switches).eval(), nn.LSTM(3, 7, **switches).eval()
+    layer.load_state_dict({f"{n}_l0": p for n, p in cell.state_dict().items()})
+    x, h, c = lamina.randn(2, 3), lamina.randn(2, 7), lamina.randn(2, 7)
+    _, want = layer(x.unsqueeze(0), (h.unsqueeze(0), c.unsqueeze(0)))
+    for a, b in zip(cell(x, (h, c)), want, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b[0]))
 
 
 def torch_twin(layer: Any, kind: str, **kwargs: Any) -> Any:
@@ -247,7 +424,7 @@ def test_lengths_are_torchs_packed_sequences(kind: str) -> None:
 # ---- the layer around the kernel ----
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "gru, reset before"])
+@pytest.mark.parametrize("name", ["lstm", "full gate recurrence", "gru", "gru, reset before", "mut3"])
 def test_same_bits_with_one_thread_and_two(name: str) -> None:
     layer = make_layer(CELLS[name], 40, 72)
     x = lamina.tensor(RNG.normal(size=(9, 20, 40)).astype(np.float32))
@@ -299,7 +476,7 @@ def test_backward_twice_over_a_retained_graph() -> None:
         loss.backward()
 
 
-@pytest.mark.parametrize("name", ["tanh", "peephole", "gru", "gru, reset before"])
+@pytest.mark.parametrize("name", ["tanh", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3"])
 def test_a_captured_step_is_the_eager_step(name: str) -> None:
     x = [lamina.tensor(RNG.normal(size=(4, 3, 2)).astype(np.float32)) for _ in range(4)]
     lengths = [lamina.tensor(n) for n in ([4, 2, 1], [1, 4, 3], [2, 2, 4], [4, 4, 4])]
@@ -347,6 +524,14 @@ def test_a_hundred_thousand_steps() -> None:
         (lambda: nn.LSTM(3, 4, coupled=True, forget_gate=False), None, "coupled gates need both"),
         (lambda: nn.RNN(3, 4, nonlinearity="sin"), None, "nonlinearity must be 'tanh' or 'relu', got 'sin'"),
         (lambda: nn.GRU(3, 4, leak=0.0), None, "leak must be in"),
+        (lambda: nn.GRU(3, 4, zoneout=(0.1, 0.1)), None, "cells with two states"),
+        (lambda: nn.LSTM(3, 4, zoneout=1.0), None, r"zoneout of h must be in \[0, 1\), got 1.0"),
+        (lambda: nn.LSTM(3, 4, recurrent_dropout=1.0), None, r"recurrent_dropout must be in \[0, 1\), got 1.0"),
+        (lambda: nn.GRU(3, 4, forget_bias=1.0), None, "forget_bias needs a forget gate"),
+        (lambda: nn.MUT1(3, 4), None, "must have hidden_size features, got 3 and hidden_size=4"),
+        (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 2)), r"shape \(batch, 3\) or \(3,\), got \(5, 2\)"),
+        (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 3), lamina.ones(2, 4)), r"h must have shape \(5, 4\), got \(2, 4\)"),
+        (lambda: nn.LSTMCell(3, 4), lambda m: m(lamina.ones(5, 3), lamina.ones(5, 4)), "as a pair"),
         (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(5, 2, 7)), r"expected input of shape \(steps, batch, 3\).*got \(5, 2, 7\)"),
         (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(0, 2, 3)), "at least one step"),
         (lambda: nn.GRU(3, 4), lambda m: m(lamina.ones(5, 2, 3), lamina.ones(1, 3, 4)), r"h_0 must have shape \(1, 2, 4\)"),
@@ -361,4 +546,5 @@ def test_what_is_refused(make: Any, call: Any, message: str) -> None:
 
 
 def test_repr_names_what_is_unusual() -> None:
+    assert "GRUCell(3, 4, leak=0.5, reset_after=False)" in repr(nn.GRUCell(3, 4, leak=0.5, reset_after=False))
     assert "LSTM(3, 4, num_layers=2, peephole=True" in repr(nn.LSTM(3, 4, 2, peephole=True)).replace("\n", " ")

@@ -8,19 +8,19 @@ namespace {
 template <class T, class Cell>
 void forward(RnnRun run) {
   constexpr RnnLayout layout = layout_of(Cell::kCell);
-  drive<Forward<T, Cell>>(run, run.batch, run.units, layout.first + layout.second);
+  drive<Forward<T, Cell>>(run, run.batch, run.units, layout.first * layout.seen + layout.second);
 }
 template <class T, class Cell>
 void backward(RnnGradRun run) {
   constexpr RnnLayout layout = layout_of(Cell::kCell);
-  drive<Backward<T, Cell>>(run, run.forward.batch, run.forward.units, layout.first + layout.second);
+  drive<Backward<T, Cell>>(run, run.forward.batch, run.forward.units, layout.first * layout.seen + layout.second);
 }
 
 template <class T>
 std::size_t packed_size(RnnCell cell, std::int64_t units) {
   const RnnLayout layout = layout_of(cell);
   const std::int64_t padded = (units + kTileCols<T> - 1) / kTileCols<T> * kTileCols<T>;  // the widest panel
-  return static_cast<std::size_t>((layout.first + layout.second) * padded * units) * sizeof(T);
+  return static_cast<std::size_t>((layout.first * layout.seen + layout.second) * padded * units) * sizeof(T);
 }
 
 std::size_t packed_bytes(RnnCell cell, DType dtype, std::int64_t units) {
@@ -42,10 +42,14 @@ void fill_rnn(RnnTable& t) {
   t.packed_bytes = packed_bytes;
   fill<cell::Elman<RnnCell::tanh>>(t);
   fill<cell::Elman<RnnCell::relu>>(t);
-  fill<cell::Lstm<false>>(t);
-  fill<cell::Lstm<true>>(t);
+  fill<cell::Lstm<RnnCell::lstm>>(t);
+  fill<cell::Lstm<RnnCell::lstm_variant>>(t);
+  fill<cell::Lstm<RnnCell::lstm_full>>(t);
   fill<cell::Gru>(t);
-  fill<cell::GruResetBefore>(t);
+  fill<cell::ResetBefore<RnnCell::gru_reset_before>>(t);
+  fill<cell::ResetBefore<RnnCell::mut1>>(t);
+  fill<cell::ResetBefore<RnnCell::mut2>>(t);
+  fill<cell::ResetBefore<RnnCell::mut3>>(t);
 }
 
 }  // namespace LAMINA_TARGET

@@ -121,62 +121,60 @@ struct GatePanels {
   static constexpr RowTiles<T, gates* kVecs> kTiles = RowTiles<T, gates * kVecs>::make();
   static constexpr int kRows = RowTiles<T, gates * kVecs>::kMost;
 
-  T* packed;  // [panels][units][gates][kUnits]
-  std::int64_t units;
+  T* packed;  // [panels][depth][gates][kUnits]
+  std::int64_t units, depth;
 
   static std::int64_t panels(std::int64_t units) { return (units + kUnits - 1) / kUnits; }
-  static std::int64_t packed_size(std::int64_t units) { return panels(units) * units * kCols; }
+  std::int64_t packed_size() const { return panels(units) * depth * kCols; }
 
-  // `weight`: [gates · units, units]
+  // `weight`: [gates · units, depth]
   void pack_panel(const T* weight, std::int64_t panel) const {
     const std::int64_t first = panel * kUnits, left = units - first;
     for (int g = 0; g < gates; ++g)
-      pack(packed + panel * units * kCols + g * kUnits, kCols, weight + (g * units + first) * units, units, 1,
-           static_cast<int>(left < kUnits ? left : kUnits), left, units);
+      pack(packed + panel * depth * kCols + g * kUnits, kCols, weight + (g * units + first) * depth, depth, 1,
+           static_cast<int>(left < kUnits ? left : kUnits), left, depth);
   }
-  // sums[rows][gates][kUnits] = a[rows, units] · the panel, a part of k at a time that stays close for all rows.
+  // sums[rows][gates][kUnits] = a[rows, depth] · the panel, a part of k at a time that stays close for all rows.
   void multiply(std::int64_t panel, const T* a, int rows, T* sums) const {
-    constexpr std::int64_t kDepth = kPanelBytes / (kCols * sizeof(T));
-    for (std::int64_t k = 0; k < units; k += kDepth) {
-      const std::int64_t depth = units - k < kDepth ? units - k : kDepth;
-      const T* const b = packed + (panel * units + k) * kCols;
+    constexpr std::int64_t kPart = kPanelBytes / (kCols * sizeof(T));
+    for (std::int64_t k = 0; k < depth; k += kPart) {
+      const std::int64_t part = depth - k < kPart ? depth - k : kPart;
+      const T* const b = packed + (panel * depth + k) * kCols;
       if (rows == 1) {
-        single_row<T, gates * kVecs>(depth, a + k, b, sums, k > 0);
+        single_row<T, gates * kVecs>(part, a + k, b, sums, k > 0);
         continue;
       }
       for_each_tile(rows, kRows, [&](int row, int count) {
-        kTiles.at[count - 1](depth, a + row * units + k, units, b, kCols, sums + row * kCols, kCols, k > 0);
+        kTiles.at[count - 1](part, a + row * depth + k, depth, b, kCols, sums + row * kCols, kCols, k > 0);
       });
     }
   }
 };
 
-// The way back: [rows, units] += d[rows, gate] · weight[gate], for panels of the sum's columns.
+// The way back: [rows, columns] += d[rows, gate] · weight[gate], for panels of the sum's columns.
 template <class T>
 struct ReturnPanels {
   T* packed;  // [panels][gates][units][kTileCols]
-  std::int64_t units;
+  std::int64_t columns, units;
   int gates;
 
-  static std::int64_t panels(std::int64_t units) { return (units + kTileCols<T> - 1) / kTileCols<T>; }
-  static std::int64_t packed_size(std::int64_t units, int gates) {
-    return panels(units) * gates * units * kTileCols<T>;
-  }
+  static std::int64_t panels(std::int64_t columns) { return (columns + kTileCols<T> - 1) / kTileCols<T>; }
+  std::int64_t packed_size() const { return panels(columns) * gates * units * kTileCols<T>; }
 
   T* at(std::int64_t panel, int gate) const { return packed + (panel * gates + gate) * units * kTileCols<T>; }
   void pack_panel(const T* weight, std::int64_t panel) const {
-    const std::int64_t first = panel * kTileCols<T>, left = units - first;
+    const std::int64_t first = panel * kTileCols<T>, left = columns - first;
     const int lanes = static_cast<int>(left < kTileCols<T> ? left : kTileCols<T>);
     for (int g = 0; g < gates; ++g)
-      pack(at(panel, g), kTileCols<T>, weight + g * units * units + first, 1, units, lanes, left, units);
+      pack(at(panel, g), kTileCols<T>, weight + g * units * columns + first, 1, columns, lanes, left, units);
   }
-  // sums[rows][kTileCols] = Σ over gates of d[rows, columns[gate] · units …] · weight
-  void multiply(std::int64_t panel, const T* d, std::int64_t d_row, const int* columns, int rows, T* sums) const {
+  // sums[rows][kTileCols] = Σ over gates of d[rows, blocks[gate] · units …] · weight
+  void multiply(std::int64_t panel, const T* d, std::int64_t d_row, const int* blocks, int rows, T* sums) const {
     constexpr std::int64_t kDepth = kPanelBytes / (kTileCols<T> * sizeof(T));
     for (int g = 0; g < gates; ++g)
       for (std::int64_t k = 0; k < units; k += kDepth) {
         const std::int64_t depth = units - k < kDepth ? units - k : kDepth;
-        const T *const from = d + columns[g] * units + k, *const b = at(panel, g) + k * kTileCols<T>;
+        const T *const from = d + blocks[g] * units + k, *const b = at(panel, g) + k * kTileCols<T>;
         const bool accumulate = g > 0 || k > 0;
         if (rows == 1) {
           single_row<T, kTileVecs>(depth, from, b, sums, accumulate);
@@ -208,24 +206,56 @@ LAMINA_INLINE void store_units(Vec<T> v, T* p, int n) {
 template <class T, class Cell>
 struct RunView {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  using V = Vec<T>;
   const RnnRun& run;
 
   std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
   std::int64_t state_size() const { return run.batch * run.units; }
+  std::int64_t slot(std::int64_t time, bool after) const { return time + (run.reverse != after ? 1 : 0); }
   T* state(void* states, std::int64_t time, bool after) const {
-    return states ? static_cast<T*>(states) + (time + (run.reverse != after ? 1 : 0)) * state_size() : nullptr;
+    return states ? static_cast<T*>(states) + slot(time, after) * state_size() : nullptr;
+  }
+  // What the gates see of a state.
+  T* seen(std::int64_t time, bool after) const {
+    return static_cast<T*>(run.seen ? run.seen : run.h) + slot(time, after) * state_size() * kLayout.seen;
   }
   T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
   T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
   const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
+  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
   // What the input gives a gate, which lies at `gates`.
   template <bool whole>
-  LAMINA_INLINE Vec<T> from_input(const T* gates, int gate, std::int64_t u, int n) const {
+  LAMINA_INLINE V from_input(const T* gates, int gate, std::int64_t u, int n) const {
     const std::int64_t at = gate * run.units + u;
-    const Vec<T> x = load_units<whole>(gates + at, n);
+    const V x = load_units<whole>(gates + at, n);
     return run.bias ? x + load_units<whole>(static_cast<const T*>(run.bias) + at, n) : x;
   }
-  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
+  // h as the gates see it, or the gradient on its way back through the same mask.
+  template <bool whole>
+  LAMINA_INLINE V through_mask(V h, std::int64_t row, std::int64_t u, int n) const {
+    return run.mask ? h * load_units<whole>(static_cast<const T*>(run.mask) + row * run.units + u, n) : h;
+  }
+};
+
+// How far a state moves to what the cell gives, for one row of one step.
+template <class T>
+struct Movement {
+  using V = Vec<T>;
+  T rate;
+  const T* factors;  // null: 1
+
+  Movement(double rate, const void* moves, std::int64_t at)
+      : rate(static_cast<T>(rate)), factors(moves ? static_cast<const T*>(moves) + at : nullptr) {}
+
+  bool all_the_way() const { return rate == T(1) && !factors; }
+  template <bool whole>
+  LAMINA_INLINE V part(std::int64_t u, int n) const {
+    return factors ? V(rate) * load_units<whole>(factors + u, n) : V(rate);
+  }
+  template <bool whole>
+  LAMINA_INLINE V moved(V before, V fresh, std::int64_t u, int n) const {
+    return all_the_way() ? fresh : fma(part<whole>(u, n), fresh - before, before);
+  }
 };
 
 // body(first unit, lanes, offset in the panel, std::true_type-like tag: are all lanes there?) for each vector of a
@@ -248,38 +278,37 @@ template <class T, class Cell>
 class Forward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
+  static constexpr int kEarly = kTwoStages ? 2 : 0;  // gates that the first of two stages settles
   using V = Vec<T>;
   using FirstPanels = GatePanels<T, kLayout.first>;
   using SecondPanels = GatePanels<T, kTwoStages ? kLayout.second : 1>;
 
  public:
-  static std::int64_t packed_size(std::int64_t units) {
-    return FirstPanels::packed_size(units) + (kTwoStages ? SecondPanels::packed_size(units) : 0);
-  }
-
   explicit Forward(const RnnRun& run)
       : run_(run),
         view_{run_},
-        first_{static_cast<T*>(run.packed), run.units},
-        second_{static_cast<T*>(run.packed) + FirstPanels::packed_size(run.units), run.units} {}
+        first_{static_cast<T*>(run.packed), run.units, run.units * kLayout.seen},
+        second_{static_cast<T*>(run.packed) + first_.packed_size(), run.units, run.units} {}
 
   void work(int thread, int team) {
     const Share mine(FirstPanels::panels(run_.units), thread, team);
     const Share then(kTwoStages ? SecondPanels::panels(run_.units) : 0, thread, team);
-    const T* const weight = static_cast<const T*>(run_.weight);
-    for (std::int64_t p = mine.begin; p < mine.end; ++p) first_.pack_panel(weight, p);
-    for (std::int64_t p = then.begin; p < then.end; ++p)
-      second_.pack_panel(weight + kLayout.first * run_.units * run_.units, p);
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
+    for (std::int64_t p = then.begin; p < then.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
     for (std::int64_t step = 0; step < run_.steps; ++step) {
       const std::int64_t time = view_.time(step);
-      const T* const h = view_.state(run_.h, time, false);
       for (std::int64_t p = mine.begin; p < mine.end; ++p)
-        panel(first_, p, h, [&](std::int64_t row, const T* sums) { first_stage(time, p, row, sums); });
+        panel(first_, p, view_.seen(time, false), [&](std::int64_t row, const T* sums) {
+          if constexpr (kTwoStages)
+            mask(time, p, row, sums);
+          else
+            finish<FirstPanels>(time, p, row, sums);
+        });
       barrier_wait(barrier_, team);
       if constexpr (kTwoStages) {
         for (std::int64_t p = then.begin; p < then.end; ++p)
           panel(second_, p, view_.masked(time),
-                [&](std::int64_t row, const T* sums) { finish<SecondPanels, kLayout.first>(time, p, row, sums); });
+                [&](std::int64_t row, const T* sums) { finish<SecondPanels>(time, p, row, sums); });
         barrier_wait(barrier_, team);
       }
     }
@@ -291,37 +320,30 @@ class Forward {
     alignas(64) T sums[kBatchBlock * Panels::kCols];
     for (std::int64_t row = 0; row < run_.batch; row += kBatchBlock) {
       const int rows = static_cast<int>(run_.batch - row < kBatchBlock ? run_.batch - row : kBatchBlock);
-      panels.multiply(p, a + row * run_.units, rows, sums);
+      panels.multiply(p, a + row * panels.depth, rows, sums);
       for (int r = 0; r < rows; ++r) body(row + r, sums + r * Panels::kCols);
     }
   }
 
-  void first_stage(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
-    if constexpr (!kTwoStages) {
-      finish<FirstPanels, 0>(time, p, row, sums);
-    } else {
-      const std::int64_t H = run_.units, at = row * H;
-      T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
-      const T* const h = view_.state(run_.h, time, false) + at;
-      T* const masked = view_.masked(time) + at;
-      Lanes<V::width>::each(p * FirstPanels::kUnits, H, FirstPanels::kUnits,
-                            [&]<bool whole>(std::int64_t u, int n, int v) {
-                              V x[kLayout.first], r[kLayout.first];
-                              for (int g = 0; g < kLayout.first; ++g) {
-                                x[g] = view_.template from_input<whole>(gates, g, u, n);
-                                r[g] = V::load(sums + g * FirstPanels::kUnits + v);
-                              }
-                              V stored[kLayout.first];
-                              const V product = Cell::mask(x, r, load_units<whole>(h + u, n), stored);
-                              for (int g = 0; g < kLayout.first; ++g)
-                                store_units<whole>(stored[g], gates + g * H + u, n);
-                              store_units<whole>(product, masked + u, n);
-                            });
-    }
+  // The first of two stages, for one row of a panel.
+  void mask(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+    const std::int64_t H = run_.units, at = row * H;
+    T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    const T* const seen = view_.seen(time, false) + at * kLayout.seen;
+    T* const masked = view_.masked(time) + at;
+    Lanes<V::width>::each(p * FirstPanels::kUnits, H, FirstPanels::kUnits,
+                          [&]<bool whole>(std::int64_t u, int n, int v) {
+                            V x[kEarly], r[kLayout.first], stored[kEarly];
+                            for (int g = 0; g < kEarly; ++g) x[g] = view_.template from_input<whole>(gates, g, u, n);
+                            for (int g = 0; g < kLayout.first; ++g) r[g] = V::load(sums + g * FirstPanels::kUnits + v);
+                            const V product = Cell::mask(x, r, load_units<whole>(seen + u, n), stored);
+                            for (int g = 0; g < kEarly; ++g) store_units<whole>(stored[g], gates + g * H + u, n);
+                            store_units<whole>(product, masked + u, n);
+                          });
   }
 
-  // The cell of one row of a panel; `sums` holds the recurrent gates from `skip` on.
-  template <class Panels, int skip>
+  // The cell of one row of a panel; `sums` holds the recurrent gates of the last stage.
+  template <class Panels>
   void finish(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
     constexpr int gates_here = kTwoStages ? kLayout.second : kLayout.first;
     const std::int64_t H = run_.units, at = row * H;
@@ -330,25 +352,41 @@ class Forward {
     T* const h_after = view_.state(run_.h, time, true) + at;
     const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
     T* const c_after = kLayout.cell ? view_.state(run_.c, time, true) + at : nullptr;
+    const std::int64_t at_time = time * view_.state_size() + at;
+    const Movement<T> h_moves(run_.h_rate, run_.h_moves, at_time), c_moves(run_.c_rate, run_.c_moves, at_time);
     const bool active = view_.active(row, time);
-    const V leak(static_cast<T>(run_.leak));
     Lanes<V::width>::each(p * Panels::kUnits, H, Panels::kUnits, [&]<bool whole>(std::int64_t u, int n, int v) {
       const V h = load_units<whole>(h_before + u, n);
-      V c = kLayout.cell ? load_units<whole>(c_before + u, n) : V(0);
+      const V c = kLayout.cell ? load_units<whole>(c_before + u, n) : V(0);
       if (!active) {
         store_units<whole>(h, h_after + u, n);
         if constexpr (kLayout.cell) store_units<whole>(c, c_after + u, n);
+        if (run_.seen)
+          for (int k = 0; k < kLayout.seen; ++k) {
+            const std::int64_t there = at * kLayout.seen + k * H + u;
+            store_units<whole>(load_units<whole>(view_.seen(time, false) + there, n), view_.seen(time, true) + there,
+                               n);
+          }
         return;
       }
-      V x[kLayout.inputs], r[skip + gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
-      for (int g = 0; g < skip; ++g) x[g] = stored[g] = load_units<whole>(gates + g * H + u, n);
-      for (int g = skip; g < kLayout.inputs; ++g) x[g] = view_.template from_input<whole>(gates, g, u, n);
-      for (int g = 0; g < gates_here; ++g) r[skip + g] = V::load(sums + g * Panels::kUnits + v);
+      V x[kLayout.inputs], r[gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
+      for (int g = 0; g < kEarly; ++g) x[g] = stored[g] = load_units<whole>(gates + g * H + u, n);
+      for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view_.template from_input<whole>(gates, g, u, n);
+      for (int g = 0; g < gates_here; ++g) r[g] = V::load(sums + g * Panels::kUnits + v);
       for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
-      const V fresh = Cell::step(x, r, h, c, unit, run_.options, stored);
-      store_units<whole>(run_.leak == 1 ? fresh : fma(leak, fresh - h, h), h_after + u, n);
-      if constexpr (kLayout.cell) store_units<whole>(c, c_after + u, n);
+      V fresh_c = c;
+      const V fresh = Cell::step(x, r, h, fresh_c, unit, run_.options, stored);
+      const V h_now = h_moves.template moved<whole>(h, fresh, u, n);
+      store_units<whole>(h_now, h_after + u, n);
+      if constexpr (kLayout.cell) store_units<whole>(c_moves.template moved<whole>(c, fresh_c, u, n), c_after + u, n);
       for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(stored[g], gates + g * H + u, n);
+      if (run_.seen) {
+        V seen[kLayout.seen];
+        seen[0] = view_.template through_mask<whole>(h_now, row, u, n);
+        if constexpr (kLayout.seen > 1) Cell::show(stored, seen);
+        for (int k = 0; k < kLayout.seen; ++k)
+          store_units<whole>(seen[k], view_.seen(time, true) + at * kLayout.seen + k * H + u, n);
+      }
     });
   }
 
@@ -363,30 +401,25 @@ template <class T, class Cell>
 class Backward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
+  static constexpr bool kShowsMore = kLayout.seen > 1;  // than h
   static constexpr int kPanel = kTileCols<T>;
   using V = Vec<T>;
   using Panels = ReturnPanels<T>;
 
  public:
-  static std::int64_t packed_size(std::int64_t units) {
-    return Panels::packed_size(units, kLayout.first + kLayout.second);
-  }
-
   explicit Backward(const RnnGradRun& run)
       : grad_(run),
         run_(run.forward),
         view_{run_},
-        first_{static_cast<T*>(run_.packed), run_.units, kLayout.first},
-        second_{static_cast<T*>(run_.packed) + Panels::packed_size(run_.units, kLayout.first), run_.units,
-                kLayout.second} {}
+        first_{static_cast<T*>(run_.packed), run_.units * kLayout.seen, run_.units, kLayout.first},
+        second_{static_cast<T*>(run_.packed) + first_.packed_size(), run_.units, run_.units, kLayout.second} {}
 
   void work(int thread, int team) {
     const Share mine(Panels::panels(run_.units), thread, team);
-    const T* const weight = static_cast<const T*>(run_.weight);
-    for (std::int64_t p = mine.begin; p < mine.end; ++p) {
-      first_.pack_panel(weight, p);
-      if constexpr (kTwoStages) second_.pack_panel(weight + kLayout.first * run_.units * run_.units, p);
-    }
+    const Share columns(Panels::panels(first_.columns), thread, team);  // mine, but for cells that show more than h
+    for (std::int64_t p = columns.begin; p < columns.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
+    if constexpr (kTwoStages)
+      for (std::int64_t p = mine.begin; p < mine.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t row = 0; row < run_.batch; ++row)
@@ -395,27 +428,43 @@ class Backward {
       if constexpr (kTwoStages) {
         for (std::int64_t p = mine.begin; p < mine.end; ++p)
           panel(second_, p, time, kLayout.columns + kLayout.first,
-                [&](std::int64_t row, const T* sums) { through_mask(time, p, row, sums); });
+                [&](std::int64_t row, const T* sums) { second_stage(time, p, row, sums); });
         barrier_wait(barrier_, team);
       }
-      for (std::int64_t p = mine.begin; p < mine.end; ++p)
-        panel(first_, p, time, kLayout.columns, [&](std::int64_t row, const T* sums) { add_to_dh(p, row, sums); });
+      for (std::int64_t p = columns.begin; p < columns.end; ++p)
+        panel(first_, p, time, kLayout.columns, [&](std::int64_t row, const T* sums) { first_stage(p, row, sums); });
+      if constexpr (kShowsMore) barrier_wait(barrier_, team);
     }
+    if constexpr (kShowsMore)
+      for (std::int64_t row = 0; row < run_.batch; ++row)
+        for (std::int64_t p = mine.begin; p < mine.end; ++p) reach_first_state(p, row);
   }
 
  private:
   template <class Body>
-  void panel(const Panels& panels, std::int64_t p, std::int64_t time, const int* columns, Body body) {
+  void panel(const Panels& panels, std::int64_t p, std::int64_t time, const int* blocks, Body body) {
     alignas(64) T sums[kBatchBlock * kPanel];
     const std::int64_t d_row = kLayout.stored * run_.units;
     for (std::int64_t row = 0; row < run_.batch; row += kBatchBlock) {
       const int rows = static_cast<int>(run_.batch - row < kBatchBlock ? run_.batch - row : kBatchBlock);
-      panels.multiply(p, view_.gates(grad_.dgates, time) + row * d_row, d_row, columns, rows, sums);
+      panels.multiply(p, view_.gates(grad_.dgates, time) + row * d_row, d_row, blocks, rows, sums);
       for (int r = 0; r < rows; ++r) body(row + r, sums + r * kPanel);
     }
   }
 
   T* dh(std::int64_t row) const { return static_cast<T*>(grad_.dh) + row * run_.units; }
+  T* dseen(std::int64_t row) const { return static_cast<T*>(grad_.dseen) + row * first_.columns; }
+
+  // What reaches h from the step that saw it, and into `from_later` what reaches all that the cell showed.
+  template <bool whole>
+  LAMINA_INLINE V seen_grad(std::int64_t row, const T* seen, std::int64_t u, int n, V* from_later) const {
+    V shown[kLayout.seen];
+    for (int k = 0; k < kLayout.seen; ++k) {
+      from_later[k] = load_units<whole>(dseen(row) + k * run_.units + u, n);
+      shown[k] = load_units<whole>(seen + k * run_.units + u, n);
+    }
+    return view_.template through_mask<whole>(Cell::show_grad(from_later, shown), row, u, n);
+  }
 
   void gates_of(std::int64_t time, std::int64_t p, std::int64_t row) {
     const std::int64_t H = run_.units, at = row * H;
@@ -423,57 +472,83 @@ class Backward {
     const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
     const T* const h_before = view_.state(run_.h, time, false) + at;
     const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
-    const T* const c_after = kLayout.cell ? view_.state(run_.c, time, true) + at : nullptr;
+    const T* const seen = view_.seen(time, true) + at * kLayout.seen;
     const T* const dy =
         grad_.dy ? static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row : nullptr;
     T* const dh_row = dh(row);
     T* const dc_row = kLayout.cell ? static_cast<T*>(grad_.dc) + at : nullptr;
+    const std::int64_t at_time = time * view_.state_size() + at;
+    const Movement<T> h_moves(run_.h_rate, run_.h_moves, at_time), c_moves(run_.c_rate, run_.c_moves, at_time);
     const bool active = view_.active(row, time);
-    const V leak(static_cast<T>(run_.leak));
     Lanes<V::width>::each(p * kPanel, H, kPanel, [&]<bool whole>(std::int64_t u, int n, int) {
-      V gate_gradients[kLayout.stored];
+      V gate_gradients[kLayout.stored], from_later[kLayout.seen];
       for (V& g : gate_gradients) g = V(0);
+      V total = load_units<whole>(dh_row + u, n);
+      if constexpr (kShowsMore) total = total + seen_grad<whole>(row, seen, u, n, from_later);
       if (active) {
-        V total = load_units<whole>(dh_row + u, n);
         if (dy) total = total + load_units<whole>(dy + u, n);
-        V through = run_.leak == 1 ? total : leak * total;
-        V dc = kLayout.cell ? load_units<whole>(dc_row + u, n) : V(0);
+        V through = total;
+        if (!h_moves.all_the_way()) through = h_moves.template part<whole>(u, n) * total;
+        V stays = total - through;
+        const V dc_total = kLayout.cell ? load_units<whole>(dc_row + u, n) : V(0);
+        V dc = dc_total;
+        if (kLayout.cell && !c_moves.all_the_way()) dc = c_moves.template part<whole>(u, n) * dc_total;
+        const V c_stays = dc_total - dc;
         V stored[kLayout.stored], unit[kLayout.unit + 1];
         for (int g = 0; g < kLayout.stored; ++g) stored[g] = load_units<whole>(gates + g * H + u, n);
         for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
-        Cell::step_grad(
-            through, dc, load_units<whole>(h_before + u, n), kLayout.cell ? load_units<whole>(c_before + u, n) : V(0),
-            kLayout.cell ? load_units<whole>(c_after + u, n) : V(0), unit, run_.options, stored, gate_gradients);
-        store_units<whole>(run_.leak == 1 ? through : through + (V(1) - leak) * total, dh_row + u, n);
-        if constexpr (kLayout.cell) store_units<whole>(dc, dc_row + u, n);
+        Cell::step_grad(through, dc, load_units<whole>(h_before + u, n),
+                        kLayout.cell ? load_units<whole>(c_before + u, n) : V(0), unit, run_.options, stored,
+                        from_later, gate_gradients);
+        total = h_moves.all_the_way() ? through : through + stays;
+        if constexpr (kLayout.cell) store_units<whole>(c_moves.all_the_way() ? dc : dc + c_stays, dc_row + u, n);
       }
+      store_units<whole>(total, dh_row + u, n);
       for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(gate_gradients[g], d + g * H + u, n);
     });
   }
 
-  void through_mask(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+  void second_stage(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
     if constexpr (kTwoStages) {
       if (!view_.active(row, time)) return;
       const std::int64_t H = run_.units, at = row * H;
       T* const d = view_.gates(grad_.dgates, time) + at * kLayout.stored;
       const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
-      const T* const h_before = view_.state(run_.h, time, false) + at;
+      const T* const seen = view_.seen(time, false) + at * kLayout.seen;
       T* const dh_row = dh(row);
       Lanes<V::width>::each(p * kPanel, H, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
-        V stored[kLayout.first], gate_gradients[1];
-        for (int g = 0; g < kLayout.first; ++g) stored[g] = load_units<whole>(gates + g * H + u, n);
-        V direct = load_units<whole>(dh_row + u, n);
-        Cell::mask_grad(V::load(sums + v), direct, load_units<whole>(h_before + u, n), stored, gate_gradients);
-        store_units<whole>(direct, dh_row + u, n);
+        V stored[1], gate_gradients[1];
+        stored[0] = load_units<whole>(gates + u, n);
+        const V back = Cell::mask_grad(V::load(sums + v), load_units<whole>(seen + u, n), stored, gate_gradients);
+        store_units<whole>(load_units<whole>(dh_row + u, n) + view_.template through_mask<whole>(back, row, u, n),
+                           dh_row + u, n);
         store_units<whole>(gate_gradients[0], d + u, n);
       });
     }
   }
 
-  void add_to_dh(std::int64_t p, std::int64_t row, const T* sums) {
+  // Sums of the gradients of what the first gates saw.
+  void first_stage(std::int64_t p, std::int64_t row, const T* sums) {
+    if constexpr (kShowsMore) {
+      Lanes<V::width>::each(p * kPanel, first_.columns, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
+        store_units<whole>(V::load(sums + v), dseen(row) + u, n);
+      });
+    } else {
+      T* const to = dh(row);
+      Lanes<V::width>::each(p * kPanel, run_.units, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
+        const V back = view_.template through_mask<whole>(V::load(sums + v), row, u, n);
+        store_units<whole>(load_units<whole>(to + u, n) + back, to + u, n);
+      });
+    }
+  }
+
+  void reach_first_state(std::int64_t p, std::int64_t row) {
+    const T* const seen = view_.seen(view_.time(0), false) + row * first_.columns;
     T* const to = dh(row);
-    Lanes<V::width>::each(p * kPanel, run_.units, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
-      store_units<whole>(load_units<whole>(to + u, n) + V::load(sums + v), to + u, n);
+    Lanes<V::width>::each(p * kPanel, run_.units, kPanel, [&]<bool whole>(std::int64_t u, int n, int) {
+      V from_later[kLayout.seen];
+      const V back = seen_grad<whole>(row, seen, u, n, from_later);
+      store_units<whole>(load_units<whole>(to + u, n) + back, to + u, n);
     });
   }
 

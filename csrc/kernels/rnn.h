@@ -9,7 +9,19 @@
 
 namespace lamina {
 
-enum class RnnCell : int { tanh, relu, lstm, lstm_variant, gru, gru_reset_before, count };
+enum class RnnCell : int {
+  tanh,
+  relu,
+  lstm,
+  lstm_variant,
+  lstm_full,  // a variant whose gates see the gates of the step before ("full gate recurrence")
+  gru,
+  gru_reset_before,
+  mut1,  // R. Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, 2015
+  mut2,
+  mut3,
+  count
+};
 constexpr int kRnnCells = static_cast<int>(RnnCell::count);
 
 // What sets lstm_variant apart from the LSTM (the variants of K. Greff et al., LSTM: A Search Space Odyssey, 2017).
@@ -25,21 +37,28 @@ enum LstmOption : std::uint32_t {
 
 // What callers must know of a cell to lay out its memory.
 struct RnnLayout {
-  int inputs;      // gates fed by the input: the first columns of `gates`
-  int first;       // gates fed by h: the first rows of the recurrent weight
-  int second;      // gates fed by a masked h, which needs the first gates: the rest of its rows
-  int stored;      // blocks of `gates`: at first the inputs' share, then what backward needs
-  int columns[4];  // block of `stored` that belongs to each recurrent gate
-  int unit;        // vectors of H parameters that act on single units
-  bool cell;       // is there a state c beside h?
+  int inputs;               // gates fed by the input: the first columns of `gates`
+  int first;                // gates fed by what they see of the state: the rows of the recurrent weight
+  int second;               // gates fed by a masked h, which needs the first gates: the rows of the second weight
+  int stored;               // blocks of `gates`: at first the inputs' share, then what backward needs
+  int columns[4];           // block of `stored` that belongs to each recurrent gate
+  int unit;                 // vectors of H parameters that act on single units
+  bool cell;                // is there a state c beside h?
+  int seen = 1;             // blocks of H that the first gates see: h, then what the cell shows them
+  int raw = -1;             // the gate whose share is the input itself, without a weight; the others lie side by side
+  bool bias_apart = false;  // the last recurrent gate's bias is the first vector of the unit's parameters
 };
 static constexpr RnnLayout layout_of(RnnCell cell) {
   switch (cell) {
     case RnnCell::lstm: return {4, 4, 0, 4, {0, 1, 2, 3}, 0, true};
     case RnnCell::lstm_variant: return {4, 4, 0, 4, {0, 1, 2, 3}, 3, true};
+    case RnnCell::lstm_full: return {4, 4, 0, 4, {0, 1, 2, 3}, 3, true, 4};
     case RnnCell::gru:  // the candidate's recurrent part is kept apart: the reset gate multiplies it
-      return {3, 3, 0, 4, {0, 1, 3}, 1, false};
+      return {3, 3, 0, 4, {0, 1, 3}, 1, false, 1, -1, true};
     case RnnCell::gru_reset_before: return {3, 2, 1, 3, {0, 1, 2}, 0, false};
+    case RnnCell::mut1: return {3, 1, 1, 3, {0, 2}, 1, false, 1, 2, true};
+    case RnnCell::mut2: return {3, 2, 1, 3, {0, 1, 2}, 0, false, 1, 0};
+    case RnnCell::mut3: return {3, 2, 1, 3, {0, 1, 2}, 0, false, 2};
     default: return {1, 1, 0, 1, {0}, 0, false};
   }
 }
@@ -50,12 +69,17 @@ struct RnnRun {
   std::int64_t steps, batch, units;
   bool reverse;
   std::uint32_t options;        // LstmOption
-  double leak;                  // h = (1 - leak) h_before + leak · (what the cell gives); 1: no leak
-  const void* weight;           // recurrent, [(first + second) H, H]
+  double h_rate, c_rate;        // a state moves this part of its way to what the cell gives; 1: all of it
+  const void* h_moves;          // [T, B, H], factors of the rates, or null
+  const void* c_moves;          // likewise
+  const void* weight;           // of the first gates, [first H, seen H]
+  const void* second;           // of the others, [second H, H], or null
   void* packed;                 // work space of packed_bytes()
   void* gates;                  // [T, B, stored, H]; forward turns the inputs' share into what backward needs
   void* h;                      // [T + 1, B, H], the first state filled in
   void* c;                      // likewise, or null
+  void* seen;                   // [T + 1, B, seen H], the first filled in; null: the gates see h itself
+  const void* mask;             // [B, H], factors of h as the gates see it, or null
   void* masked;                 // [T, B, H], the masked h of cells with a second stage, or null
   const void* bias;             // [inputs, H], what every step adds to the inputs' share, or null
   const void* unit;             // [unit, H], or null
@@ -67,8 +91,9 @@ struct RnnGradRun {
   void* dgates;    // [T, B, stored, H]: receives the gradients of the gates before their activations
   const void* dy;  // gradients of the states after each time, rows of H at dy_step and dy_row; null: none
   std::int64_t dy_step, dy_row;
-  void* dh;  // [B, H]: in: the gradient of the last h, out: of the first
-  void* dc;  // likewise, or null
+  void* dh;     // [B, H]: in: the gradient of the last h, out: of the first
+  void* dc;     // likewise, or null
+  void* dseen;  // [B, seen H] of zeros, for cells that show more than h; or null
 };
 
 struct RnnTable {

@@ -3,6 +3,7 @@
 //   x[]        a gate's share from the input, biases included       r[]   its share from h
 //   stored[]   what backward needs, then d: gradients of the gates before their activations, in blocks as x and r
 //   unit[]     parameters of the unit
+//   seen[]     what the gates of the next step see of this one, h first; dseen[] its gradient
 // step returns h and changes c; step_grad receives dh and dc (of the new state), writes d, and turns them into the
 // gradients that reach the old state directly, not through r.
 #pragma once
@@ -34,7 +35,7 @@ struct Elman {
       return stored[0] = maximum(x[0] + r[0], V(0));
   }
   template <class V>
-  static LAMINA_INLINE void step_grad(V& dh, V&, V, V, V, const V*, std::uint32_t, const V* stored, V* d) {
+  static LAMINA_INLINE void step_grad(V& dh, V&, V, V, const V*, std::uint32_t, const V* stored, const V*, V* d) {
     if constexpr (which == RnnCell::tanh)
       d[0] = dh * tanh_slope(stored[0]);
     else
@@ -44,9 +45,10 @@ struct Elman {
 };
 
 // S. Hochreiter and J. Schmidhuber, Long Short-Term Memory, 1997, with the forget gate of F. A. Gers et al., 2000.
-template <bool variant>
+template <RnnCell which>
 struct Lstm {
-  static constexpr RnnCell kCell = variant ? RnnCell::lstm_variant : RnnCell::lstm;
+  static constexpr RnnCell kCell = which;
+  static constexpr bool variant = which != RnnCell::lstm, full = which == RnnCell::lstm_full;
 
   template <class V>
   static LAMINA_INLINE V step(const V* x, const V* r, V, V& c, const V* unit, std::uint32_t options, V* stored) {
@@ -65,16 +67,30 @@ struct Lstm {
     return o * (on & kNoOutputActivation ? c : tanh(c));
   }
 
+  // Full gate recurrence: the gates see i, f and o of the step before.
   template <class V>
-  static LAMINA_INLINE void step_grad(V& dh, V& dc, V, V c_before, V c, const V* unit, std::uint32_t options,
-                                      const V* stored, V* d) {
+  static LAMINA_INLINE void show(const V* stored, V* seen) {
+    seen[1] = stored[0], seen[2] = stored[1], seen[3] = stored[3];
+  }
+  template <class V>
+  static LAMINA_INLINE V show_grad(const V* dseen, const V*) {
+    return dseen[0];  // the gates' go to step_grad
+  }
+
+  template <class V>
+  static LAMINA_INLINE void step_grad(V& dh, V& dc, V, V c_before, const V* unit, std::uint32_t options,
+                                      const V* stored, const V* dseen, V* d) {
     const std::uint32_t on = variant ? options : 0;
-    const V i = stored[0], f = stored[1], g = stored[2], o = stored[3];
+    const V i = stored[0], f = stored[1], g = stored[2], o = stored[3], c = fma(f, c_before, i * g);
     const V shown = on & kNoOutputActivation ? c : tanh(c);
-    d[3] = on & kNoOutputGate ? V(0) : dh * shown * sigmoid_slope(o);
+    V d_o = dh * shown;
+    if constexpr (full) d_o = d_o + dseen[3];
+    d[3] = on & kNoOutputGate ? V(0) : d_o * sigmoid_slope(o);
     dc = dc + (on & kNoOutputActivation ? dh * o : dh * o * tanh_slope(shown));
     if (on & kPeephole) dc = fma(unit[2], d[3], dc);
-    const V df = dc * c_before, di = on & kCoupled ? fma(dc, g, -df) : dc * g;
+    V df = dc * c_before, di = dc * g;
+    if constexpr (full) di = di + dseen[1], df = df + dseen[2];
+    if (on & kCoupled) di = di - df;
     d[0] = on & kNoInputGate ? V(0) : di * sigmoid_slope(i);
     d[1] = on & (kNoForgetGate | kCoupled) ? V(0) : df * sigmoid_slope(f);
     d[2] = on & kNoInputActivation ? dc * i : dc * i * tanh_slope(g);
@@ -95,7 +111,8 @@ struct Gru {
     return fma(z, h - n, n);
   }
   template <class V>
-  static LAMINA_INLINE void step_grad(V& dh, V&, V h_before, V, V, const V*, std::uint32_t, const V* stored, V* d) {
+  static LAMINA_INLINE void step_grad(V& dh, V&, V h_before, V, const V*, std::uint32_t, const V* stored, const V*,
+                                      V* d) {
     const V reset = stored[0], z = stored[1], n = stored[2], recurrent = stored[3];
     d[2] = dh * (V(1) - z) * tanh_slope(n);
     d[1] = dh * (h_before - n) * sigmoid_slope(z);
@@ -105,34 +122,55 @@ struct Gru {
   }
 };
 
-// The form of the paper: the reset gate acts before the product, in two stages. z weighs the candidate.
-struct GruResetBefore {
-  static constexpr RnnCell kCell = RnnCell::gru_reset_before;
-  // The first stage: gates r and z; returns what the second multiplies.
+// The reset gate acts before the product, in two stages, and z weighs the candidate: the form of Cho's paper, and MUT1
+// to 3. MUT1's z sees no h, and its candidate tanh(x) itself; MUT2's reset gate x itself; MUT3's z sees tanh(h).
+template <RnnCell which>
+struct ResetBefore {
+  static constexpr RnnCell kCell = which;
+  // The first stage: r and z; returns what the second multiplies.
   template <class V>
-  static LAMINA_INLINE V mask(const V* x, const V* r, V h, V* stored) {
-    stored[0] = sigmoid(x[0] + r[0]), stored[1] = sigmoid(x[1] + r[1]);
-    return stored[0] * h;
+  static LAMINA_INLINE V mask(const V* x, const V* r, V seen, V* stored) {
+    stored[0] = sigmoid(x[0] + r[0]);
+    if constexpr (which == RnnCell::mut1)
+      stored[1] = sigmoid(x[1]);
+    else
+      stored[1] = sigmoid(x[1] + r[1]);
+    return stored[0] * seen;
   }
-  // The second: x, r and stored[2] belong to the candidate.
+  // The second, of the candidate, whose recurrent part is r[0].
   template <class V>
-  static LAMINA_INLINE V step(const V* x, const V* r, V h, V&, const V*, std::uint32_t, V* stored) {
-    const V n = tanh(x[2] + r[2]);
+  static LAMINA_INLINE V step(const V* x, const V* r, V h, V&, const V* unit, std::uint32_t, V* stored) {
+    V n;
+    if constexpr (which == RnnCell::mut1)
+      n = tanh(r[0] + unit[0] + tanh(x[2]));
+    else
+      n = tanh(x[2] + r[0]);
     stored[2] = n;
     return fma(stored[1], n - h, h);
   }
   template <class V>
-  static LAMINA_INLINE void step_grad(V& dh, V&, V h_before, V, V, const V*, std::uint32_t, const V* stored, V* d) {
+  static LAMINA_INLINE void step_grad(V& dh, V&, V h_before, V, const V*, std::uint32_t, const V* stored, const V*,
+                                      V* d) {
     const V z = stored[1], n = stored[2];
     d[2] = dh * z * tanh_slope(n);
     d[1] = dh * (n - h_before) * sigmoid_slope(z);
     dh = dh * (V(1) - z);
   }
+  // Returns the gradient of what the mask saw.
   template <class V>
-  static LAMINA_INLINE void mask_grad(V dmasked, V& dh, V h_before, const V* stored, V* d) {
+  static LAMINA_INLINE V mask_grad(V dmasked, V seen, const V* stored, V* d) {
     const V reset = stored[0];
-    d[0] = dmasked * h_before * sigmoid_slope(reset);
-    dh = fma(dmasked, reset, dh);
+    d[0] = dmasked * seen * sigmoid_slope(reset);
+    return dmasked * reset;
+  }
+
+  template <class V>
+  static LAMINA_INLINE void show(const V*, V* seen) {
+    seen[1] = tanh(seen[0]);
+  }
+  template <class V>
+  static LAMINA_INLINE V show_grad(const V* dseen, const V* seen) {
+    return fma(dseen[1], tanh_slope(seen[1]), dseen[0]);
   }
 };
 

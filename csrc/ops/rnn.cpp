@@ -13,11 +13,14 @@
 namespace lamina {
 
 const char* name_of(RnnCell cell) {
-  constexpr const char* names[kRnnCells] = {"rnn_tanh", "rnn_relu", "lstm", "lstm_variant", "gru", "gru_reset_before"};
+  constexpr const char* names[kRnnCells] = {"rnn_tanh", "rnn_relu",         "lstm", "lstm_variant", "lstm_full",
+                                            "gru",      "gru_reset_before", "mut1", "mut2",         "mut3"};
   return names[static_cast<int>(cell)];
 }
 
 namespace {
+
+std::int64_t units_of(RnnCell cell, const RnnWeights& w) { return w.recurrent.size(1) / layout_of(cell).seen; }
 
 void check_argument(const char* op, const char* argument, const Tensor& t, const Dims& shape, const Tensor& x) {
   check(t.shape() == shape, op, ": ", argument, " must have shape ", shape, ", got ", t.shape());
@@ -26,8 +29,26 @@ void check_argument(const char* op, const char* argument, const Tensor& t, const
   check(t.device() == x.device(), op, ": ", argument, " is on ", t.device(), ", the input on ", x.device());
 }
 
+// Gates with a weight for the input: all, or all but the one that is given the input itself.
+struct Weighted {
+  int first, count;
+  explicit Weighted(const RnnLayout& layout)
+      : first(layout.raw == 0 ? 1 : 0), count(layout.inputs - (layout.raw >= 0 ? 1 : 0)) {}
+};
+
+void check_transition(const char* op, const RnnLayout& layout, const RnnTransition& t, const Tensor& x,
+                      std::int64_t units) {
+  const Dims every_step{x.size(0), x.size(1), units};
+  check(t.h_rate > 0 && t.h_rate <= 1, op, ": leak must be in (0, 1], got ", t.h_rate);
+  check(t.c_rate > 0 && t.c_rate <= 1, op, ": the cell's rate must be in (0, 1], got ", t.c_rate);
+  check(layout.cell || (t.c_rate == 1 && !t.c_moves.defined()), op, " has no cell state");
+  if (t.h_moves.defined()) check_argument(op, "the moves of h", t.h_moves, every_step, x);
+  if (t.c_moves.defined()) check_argument(op, "the moves of c", t.c_moves, every_step, x);
+  if (t.mask.defined()) check_argument(op, "the mask", t.mask, {x.size(1), units}, x);
+}
+
 void check_arguments(RnnCell cell, const Tensor& x, const RnnWeights& w, const Tensor& h, const Tensor& c,
-                     const Tensor& lengths, std::uint32_t options, double leak) {
+                     const Tensor& lengths, std::uint32_t options) {
   const char* op = name_of(cell);
   const RnnLayout layout = layout_of(cell);
   check(x.ndim() == 3, op, ": input must have 3 dimensions (steps, batch, features), got shape ", x.shape());
@@ -36,12 +57,18 @@ void check_arguments(RnnCell cell, const Tensor& x, const RnnWeights& w, const T
            name_of(x.dtype()));
   check(w.recurrent.ndim() == 2 && w.recurrent.size(1) > 0, op,
         ": the recurrent weight must have 2 dimensions, got shape ", w.recurrent.shape());
-  const std::int64_t B = x.size(1), H = w.recurrent.size(1), recurrent = (layout.first + layout.second) * H;
-  check_argument(op, "the recurrent weight", w.recurrent, {recurrent, H}, x);
-  check_argument(op, "the input weight", w.input, {layout.inputs * H, x.size(2)}, x);
+  const std::int64_t B = x.size(1), H = units_of(cell, w), recurrent = (layout.first + layout.second) * H;
+  const std::int64_t weighted = Weighted(layout).count * H;
+  check(layout.seen == 1 || layout.second == 0 || w.second.defined(), op, ": expected a second recurrent weight");
+  check_argument(op, "the recurrent weight", w.recurrent,
+                 {w.second.defined() ? layout.first * H : recurrent, layout.seen * H}, x);
+  if (w.second.defined()) check_argument(op, "the second recurrent weight", w.second, {layout.second * H, H}, x);
+  check_argument(op, "the input weight", w.input, {weighted, x.size(2)}, x);
+  check(layout.raw < 0 || x.size(2) == H, op, " adds the input to its gates, so it must have their ", H,
+        " features, got ", x.size(2));
   check(w.input_bias.defined() == w.recurrent_bias.defined(), op, ": expected both biases or neither");
   if (w.input_bias.defined()) {
-    check_argument(op, "the input bias", w.input_bias, {layout.inputs * H}, x);
+    check_argument(op, "the input bias", w.input_bias, {weighted}, x);
     check_argument(op, "the recurrent bias", w.recurrent_bias, {recurrent}, x);
   }
   check(w.peephole.defined() == ((options & kPeephole) != 0), op, ": peephole weights go with peepholes");
@@ -57,36 +84,68 @@ void check_arguments(RnnCell cell, const Tensor& x, const RnnWeights& w, const T
              name_of(lengths.dtype()));
     check(lengths.contiguous(), op, ": lengths must be contiguous");
   }
-  check(leak > 0 && leak <= 1, op, ": leak must be in (0, 1], got ", leak);
+}
+
+Tensor zeros(const Dims& shape, const Tensor& like) {
+  const Tensor t = empty(shape, like.dtype(), like.device());
+  write_fill(t, Scalar(0.0));
+  return t;
+}
+
+// Blocks of H columns of [T, B, stored H], as a matrix.
+Tensor gate_columns(const Tensor& gates, std::int64_t units, int first, int count) {
+  const std::int64_t rows = gates.size(0) * gates.size(1);
+  return narrow(view(gates, {rows, gates.size(2)}), 1, first * units, count * units);
 }
 
 // What the input adds to every gate of every step: the first columns of `gates`.
 void project_input(RnnCell cell, const Tensor& gates, const Tensor& x, const RnnWeights& w) {
   const RnnLayout layout = layout_of(cell);
-  const std::int64_t H = w.recurrent.size(1), rows = x.size(0) * x.size(1);
-  write_product(narrow(view(gates, {rows, layout.stored * H}), 1, 0, layout.inputs * H), view(x, {rows, x.size(2)}),
-                transpose(w.input, 0, 1));
+  const Weighted weighted(layout);
+  const std::int64_t H = units_of(cell, w);
+  const Tensor rows = view(x, {x.size(0) * x.size(1), x.size(2)});
+  write_product(gate_columns(gates, H, weighted.first, weighted.count), rows, transpose(w.input, 0, 1));
+  if (layout.raw >= 0) write_copy(gate_columns(gates, H, layout.raw, 1), rows);
 }
 
 // Both biases in one, as the cell adds them: [inputs H], or undefined.
 Tensor shared_bias(RnnCell cell, const RnnWeights& w) {
   if (!w.input_bias.defined()) return Tensor();
-  // GRU: the candidate's recurrent bias goes through the reset gate, so it is a parameter of its own.
-  const std::int64_t shared = (cell == RnnCell::gru ? 2 : layout_of(cell).inputs) * w.recurrent.size(1);
-  if (shared == w.input_bias.size(0)) return add(w.input_bias, w.recurrent_bias);
-  const Tensor bias = clone(w.input_bias);
-  write_copy(narrow(bias, 0, 0, shared),
-             add(narrow(w.input_bias, 0, 0, shared), narrow(w.recurrent_bias, 0, 0, shared)));
+  const RnnLayout layout = layout_of(cell);
+  const Weighted weighted(layout);
+  const std::int64_t H = units_of(cell, w);
+  const int recurrent = layout.first + layout.second - (layout.bias_apart ? 1 : 0);
+  if (weighted.count == layout.inputs && recurrent == layout.inputs) return add(w.input_bias, w.recurrent_bias);
+  const Tensor bias = zeros({layout.inputs * H}, w.input_bias);
+  write_copy(narrow(bias, 0, weighted.first * H, weighted.count * H), w.input_bias);
+  for (int g = 0; g < recurrent; ++g) {
+    const Tensor part = narrow(bias, 0, layout.columns[g] * H, H);
+    write_copy(part, add(part, narrow(w.recurrent_bias, 0, g * H, H)));
+  }
   return bias;
 }
 
 // Parameters of single units as the cell wants them: [unit, H], or undefined.
 Tensor unit_parameters(RnnCell cell, const RnnWeights& w) {
-  if (cell == RnnCell::gru && w.recurrent_bias.defined()) {
-    const std::int64_t H = w.recurrent.size(1);
-    return contiguous(narrow(w.recurrent_bias, 0, 2 * H, H));
+  const RnnLayout layout = layout_of(cell);
+  if (layout.bias_apart && w.recurrent_bias.defined()) {
+    const std::int64_t H = units_of(cell, w);
+    return contiguous(narrow(w.recurrent_bias, 0, (layout.first + layout.second - 1) * H, H));
   }
   return w.peephole.defined() ? contiguous(w.peephole) : Tensor();
+}
+
+// What the gates see of the states, [T + 1, B, seen H], with the first in its slot; undefined where it is h itself.
+Tensor seen_states(const RnnLayout& layout, const Tensor& h, const Tensor& mask, bool reverse) {
+  if (layout.seen == 1 && !mask.defined()) return Tensor();
+  const std::int64_t H = h.size(2), first = reverse ? h.size(0) - 1 : 0;
+  const Tensor all = empty({h.size(0), h.size(1), layout.seen * H}, h.dtype(), h.device());
+  const Tensor slot = select(all, 0, first), state = select(h, 0, first);
+  write_fill(slot, Scalar(0.0));
+  const Tensor masked = mask.defined() ? mul(state, mask) : state;
+  write_copy(narrow(slot, 1, 0, H), masked);
+  if (layout.seen == 2) write_copy(narrow(slot, 1, H, H), unary(UnaryOp::tanh, masked));
+  return all;
 }
 
 // [T + 1, B, H] with the first state in its slot.
@@ -120,8 +179,9 @@ void* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
 // Everything a layer's forward leaves for its backward.
 struct Saved {
   RnnCell cell;
-  SavedTensor x, input_weight, recurrent_weight;
-  SavedTensor gates, h, c, masked, unit, lengths;  // c, masked, unit and lengths may be undefined
+  SavedTensor x, input_weight, recurrent_weight, second_weight;
+  SavedTensor gates, h, c, seen, masked, unit, lengths;  // from c on, these may be undefined
+  SavedTensor h_moves, c_moves, mask;
   RnnRun run;
 };
 
@@ -149,8 +209,11 @@ GateGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dh_la
   GateGradients d{empty(gates.shape(), dtype, gates.device()), first(dh_last), layout.cell ? first(dc_last) : Tensor()};
   const Tensor packed =
       empty({static_cast<std::int64_t>(table.packed_bytes(s.cell, dtype, s.run.units))}, DType::u8, gates.device());
-  const Tensor weight = s.recurrent_weight.get(), unit = get(s.unit, s.run.unit),
-               lengths = get(s.lengths, s.run.lengths), masked = get(s.masked, s.run.masked), c = get(s.c, s.run.c);
+  const Tensor weight = s.recurrent_weight.get(), second = get(s.second_weight, s.run.second),
+               unit = get(s.unit, s.run.unit), lengths = get(s.lengths, s.run.lengths), seen = get(s.seen, s.run.seen),
+               masked = get(s.masked, s.run.masked), c = get(s.c, s.run.c), h_moves = get(s.h_moves, s.run.h_moves),
+               c_moves = get(s.c_moves, s.run.c_moves), mask = get(s.mask, s.run.mask);
+  const Tensor dseen = layout.seen > 1 ? zeros({s.run.batch, layout.seen * s.run.units}, gates) : Tensor();
   const Tensor rows = !dy.defined() || dy.strides()[2] == 1 || s.run.units == 1 ? dy : contiguous(dy);
   RnnGradRun run;
   run.forward = s.run;
@@ -160,7 +223,12 @@ GateGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dh_la
   run.forward.gates = gates.data();
   run.forward.h = h.data();
   run.forward.c = data_or_null(c);
+  run.forward.second = data_or_null(second);
+  run.forward.seen = data_or_null(seen);
   run.forward.masked = data_or_null(masked);
+  run.forward.mask = data_or_null(mask);
+  run.forward.h_moves = data_or_null(h_moves);
+  run.forward.c_moves = data_or_null(c_moves);
   run.forward.unit = data_or_null(unit);
   run.forward.lengths = lengths.defined() ? lengths.data<std::int64_t>() : nullptr;
   run.dgates = d.gates.data();
@@ -169,6 +237,7 @@ GateGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dh_la
   run.dy_row = rows.defined() ? rows.strides()[1] : 0;
   run.dh = d.h.data();
   run.dc = data_or_null(d.c);
+  run.dseen = data_or_null(dseen);
   current_stream().launch(
       require(table.backward[static_cast<int>(s.cell)][static_cast<int>(dtype)], name_of(s.cell), gates.device()), run);
   d.gates = view(d.gates, {s.run.steps * s.run.batch, layout.stored * s.run.units});
@@ -186,25 +255,55 @@ void for_each_run_of_gates(const RnnLayout& layout, int from, int to, Body body)
   }
 }
 
-Tensor recurrent_weight_gradient(const Saved& s, const Tensor& dgates) {
+// Of the gates [from, to): what they saw times their gradients.
+void write_recurrent_gradient(const RnnLayout& layout, const Tensor& dw, const Tensor& dgates, const Tensor& factor,
+                              int from, int to, std::int64_t H) {
+  for_each_run_of_gates(layout, from, to, [&](int gate, int column, int count) {
+    write_product(narrow(dw, 0, (gate - from) * H, count * H),
+                  transpose(narrow(dgates, 1, column * H, count * H), 0, 1),
+                  view(factor, {dgates.size(0), factor.size(2)}));
+  });
+}
+
+struct RecurrentGradients {
+  Tensor first, second;  // the second is undefined where it is part of the first
+};
+
+RecurrentGradients recurrent_weight_gradients(const Saved& s, const Tensor& dgates, bool apart) {
   const RnnLayout layout = layout_of(s.cell);
-  const std::int64_t H = s.run.units, rows = dgates.size(0);
-  const Tensor dw = empty({(layout.first + layout.second) * H, H}, dgates.dtype(), dgates.device());
-  const auto add_stage = [&](const Tensor& factor, int from, int to) {
-    for_each_run_of_gates(layout, from, to, [&](int gate, int column, int count) {
-      write_product(narrow(dw, 0, gate * H, count * H), transpose(narrow(dgates, 1, column * H, count * H), 0, 1),
-                    view(factor, {rows, H}));
-    });
+  const std::int64_t H = s.run.units;
+  const int gates = layout.first + layout.second;
+  const auto fresh = [&](int rows, int columns) {
+    return empty({rows * H, columns * H}, dgates.dtype(), dgates.device());
   };
-  add_stage(slots_before(s.h.get(), s.run.reverse), 0, layout.first);
-  if (layout.second) add_stage(s.masked.get(), layout.first, layout.first + layout.second);
-  return dw;
+  const Tensor seen = slots_before(s.run.seen ? s.seen.get() : s.h.get(), s.run.reverse);
+  RecurrentGradients d{fresh(apart ? layout.first : gates, layout.seen), apart ? fresh(layout.second, 1) : Tensor()};
+  write_recurrent_gradient(layout, narrow(d.first, 0, 0, layout.first * H), dgates, seen, 0, layout.first, H);
+  if (layout.second)
+    write_recurrent_gradient(layout, apart ? d.second : narrow(d.first, 0, layout.first * H, layout.second * H), dgates,
+                             s.masked.get(), layout.first, gates, H);
+  return d;
+}
+
+Tensor input_gradient(const Saved& s, const Tensor& weighted_gates, const Tensor& dgates, const Tensor& x) {
+  const RnnLayout layout = layout_of(s.cell);
+  const Tensor dx = empty(x.shape(), x.dtype(), x.device()), rows = view(dx, {dgates.size(0), x.size(2)});
+  write_product(rows, weighted_gates, s.input_weight.get());
+  if (layout.raw < 0) return dx;
+  Tensor itself = narrow(dgates, 1, layout.raw * s.run.units, s.run.units);
+  if (s.cell == RnnCell::mut1) {  // which sees its tanh
+    const Tensor shown = unary(UnaryOp::tanh, view(x, rows.shape()));
+    itself = sub(itself, mul(itself, mul(shown, shown)));
+  }
+  write_copy(rows, add(rows, itself));
+  return dx;
 }
 
 // `input_bias`: the gradient of the other bias, where it is there already.
 Tensor recurrent_bias_gradient(const Saved& s, const Tensor& dgates, const Tensor& input_bias) {
   const RnnLayout layout = layout_of(s.cell);
-  if (input_bias.defined() && s.cell != RnnCell::gru) return clone(input_bias);
+  const bool same = layout.raw < 0 && !layout.bias_apart;
+  if (same && input_bias.defined()) return clone(input_bias);
   const std::int64_t H = s.run.units;
   const Tensor db = empty({(layout.first + layout.second) * H}, dgates.dtype(), dgates.device());
   for_each_run_of_gates(layout, 0, layout.first + layout.second, [&](int gate, int column, int count) {
@@ -217,8 +316,13 @@ Tensor recurrent_bias_gradient(const Saved& s, const Tensor& dgates, const Tenso
 Tensor peephole_gradient(const Saved& s, const Tensor& dgates) {
   const std::int64_t H = s.run.units, rows = dgates.size(0);
   const Tensor dp = empty({3, H}, dgates.dtype(), dgates.device()), c = s.c.get();
-  const Tensor before = view(slots_before(c, s.run.reverse), {rows, H}),
-               after = view(slots_after(c, s.run.reverse), {rows, H});
+  const Tensor before = view(slots_before(c, s.run.reverse), {rows, H});
+  Tensor after = view(slots_after(c, s.run.reverse), {rows, H});
+  if (s.run.c_moves || s.run.c_rate != 1) {  // then c did not become what o saw
+    const Tensor gates = s.gates.get();
+    const auto gate = [&](int g) { return gate_columns(gates, H, g, 1); };
+    after = add(mul(gate(1), before), mul(gate(0), gate(2)));
+  }
   const int gates[3] = {0, 1, 3};
   for (int k = 0; k < 3; ++k)
     write_copy(select(dp, 0, k), sum(mul(narrow(dgates, 1, gates[k] * H, H), k == 2 ? after : before), Dims{0}));
@@ -228,44 +332,50 @@ Tensor peephole_gradient(const Saved& s, const Tensor& dgates) {
 }  // namespace
 
 RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h_first, const Tensor& c_first,
-              const Tensor& lengths, bool reverse, std::uint32_t options, double leak) {
-  check_arguments(cell, input, w, h_first, c_first, lengths, options, leak);
+              const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition) {
+  check_arguments(cell, input, w, h_first, c_first, lengths, options);
   const RnnLayout layout = layout_of(cell);
-  const bool recorded =
-      needs_grad(input, w.input, w.recurrent) || (h_first.defined() && needs_grad(h_first)) ||
-      (c_first.defined() && needs_grad(c_first)) || (w.input_bias.defined() && needs_grad(w.input_bias)) ||
-      (w.recurrent_bias.defined() && needs_grad(w.recurrent_bias)) || (w.peephole.defined() && needs_grad(w.peephole));
+  check_transition(name_of(cell), layout, transition, input, units_of(cell, w));
+  bool recorded = needs_grad(input, w.input, w.recurrent);
+  for (const Tensor& t : {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first})
+    recorded = recorded || (t.defined() && needs_grad(t));
   RnnStates out;
   Saved s;
   {
     const GradMode off(false);
-    const Tensor x = contiguous(input), recurrent = contiguous(w.recurrent);
-    const std::int64_t T = x.size(0), B = x.size(1), H = recurrent.size(1);
+    const auto as_rows = [](const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); };
+    const std::int64_t H = units_of(cell, w);
+    const Tensor x = contiguous(input), weights = contiguous(w.recurrent);
+    const Tensor recurrent = narrow(weights, 0, 0, layout.first * H);
+    const Tensor second = w.second.defined() ? contiguous(w.second)
+                          : layout.second    ? narrow(weights, 0, layout.first * H, layout.second * H)
+                                             : Tensor();
+    const std::int64_t T = x.size(0), B = x.size(1);
     const RnnTable& table = kernels(x.device()).rnn;
     const Tensor gates = empty({T, B, layout.stored * H}, x.dtype(), x.device());
     project_input(cell, gates, x, w);
     const Tensor bias = shared_bias(cell, w), unit = unit_parameters(cell, w);
     const Tensor h = states(h_first, {T + 1, B, H}, reverse, x);
     const Tensor c = layout.cell ? states(c_first, {T + 1, B, H}, reverse, x) : Tensor();
+    const Tensor mask = as_rows(transition.mask), h_moves = as_rows(transition.h_moves),
+                 c_moves = as_rows(transition.c_moves);
+    const Tensor seen = seen_states(layout, h, mask, reverse);
     const Tensor masked = layout.second ? empty({T, B, H}, x.dtype(), x.device()) : Tensor();
     const Tensor packed =
         empty({static_cast<std::int64_t>(table.packed_bytes(cell, x.dtype(), H))}, DType::u8, x.device());
 
-    RnnRun run{T,
-               B,
-               H,
-               reverse,
-               options,
-               leak,
-               recurrent.data(),
-               packed.data(),
-               gates.data(),
-               h.data(),
-               data_or_null(c),
-               data_or_null(masked),
-               data_or_null(bias),
-               data_or_null(unit),
-               lengths.defined() ? lengths.data<std::int64_t>() : nullptr};
+    RnnRun run{};
+    run.steps = T, run.batch = B, run.units = H;
+    run.reverse = reverse;
+    run.options = options;
+    run.h_rate = transition.h_rate, run.c_rate = transition.c_rate;
+    run.h_moves = data_or_null(h_moves), run.c_moves = data_or_null(c_moves);
+    run.weight = recurrent.data(), run.second = data_or_null(second);
+    run.packed = packed.data();
+    run.gates = gates.data(), run.h = h.data(), run.c = data_or_null(c);
+    run.seen = data_or_null(seen), run.mask = data_or_null(mask), run.masked = data_or_null(masked);
+    run.bias = data_or_null(bias), run.unit = data_or_null(unit);
+    run.lengths = lengths.defined() ? lengths.data<std::int64_t>() : nullptr;
     current_stream().launch(
         require(table.forward[static_cast<int>(cell)][static_cast<int>(x.dtype())], name_of(cell), x.device()), run);
 
@@ -277,37 +387,39 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
       const auto keep = [](const Tensor& t) { return t.defined() ? save_output(t) : SavedTensor(); };
       run.packed = nullptr;
       run.bias = nullptr;
-      s = Saved{cell,    keep(x),      keep(w.input), keep(recurrent), keep(gates), keep(h),
-                keep(c), keep(masked), keep(unit),    keep(lengths),   run};
+      s = Saved{cell,       keep(x),    keep(w.input), keep(recurrent), keep(second),  keep(gates),   keep(h),
+                keep(c),    keep(seen), keep(masked),  keep(unit),      keep(lengths), keep(h_moves), keep(c_moves),
+                keep(mask), run};
     }
   }
   if (!recorded) return out;
 
   record(name_of(cell), {out.y, out.h_last, out.c_last},
-         {input, w.input, w.recurrent, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first},
-         [s = std::move(s)](Gradients& g) {
+         {input, w.input, w.recurrent, w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first},
+         [s = std::move(s), apart = w.second.defined()](Gradients& g) {
            const RnnLayout layout = layout_of(s.cell);
+           const Weighted weighted(layout);
            const GateGradients d =
                run_backward(s, g.of_output(0), g.of_output(1), layout.cell ? g.of_output(2) : Tensor());
-           const Tensor from_input = narrow(d.gates, 1, 0, layout.inputs * s.run.units), x = s.x.get();
-           const std::int64_t rows = d.gates.size(0);
-           if (g.wants(0)) {
-             const Tensor dx = empty(x.shape(), x.dtype(), x.device());
-             write_product(view(dx, {rows, x.size(2)}), from_input, s.input_weight.get());
-             g.give(0, dx);
-           }
+           const Tensor x = s.x.get();
+           const Tensor from_input = narrow(d.gates, 1, weighted.first * s.run.units, weighted.count * s.run.units);
+           if (g.wants(0)) g.give(0, input_gradient(s, from_input, d.gates, x));
            if (g.wants(1)) {
              const Tensor dw = empty(s.input_weight.get().shape(), x.dtype(), x.device());
-             write_product(dw, transpose(from_input, 0, 1), view(x, {rows, x.size(2)}));
+             write_product(dw, transpose(from_input, 0, 1), view(x, {d.gates.size(0), x.size(2)}));
              g.give(1, dw);
            }
-           if (g.wants(2)) g.give(2, recurrent_weight_gradient(s, d.gates));
-           const Tensor dbias = g.wants(3) ? sum(from_input, Dims{0}) : Tensor();
-           if (g.wants(3)) g.give(3, dbias);
-           if (g.wants(4)) g.give(4, recurrent_bias_gradient(s, d.gates, dbias));
-           if (g.wants(5)) g.give(5, peephole_gradient(s, d.gates));
-           if (g.wants(6)) g.give(6, d.h);
-           if (g.wants(7)) g.give(7, d.c);
+           if (g.wants(2) || g.wants(3)) {
+             const RecurrentGradients dw = recurrent_weight_gradients(s, d.gates, apart);
+             if (g.wants(2)) g.give(2, dw.first);
+             if (g.wants(3)) g.give(3, dw.second);
+           }
+           const Tensor dbias = g.wants(4) ? sum(from_input, Dims{0}) : Tensor();
+           if (g.wants(4)) g.give(4, dbias);
+           if (g.wants(5)) g.give(5, recurrent_bias_gradient(s, d.gates, dbias));
+           if (g.wants(6)) g.give(6, peephole_gradient(s, d.gates));
+           if (g.wants(7)) g.give(7, d.h);
+           if (g.wants(8)) g.give(8, d.c);
          });
   return out;
 }

@@ -6,10 +6,18 @@
 namespace lamina {
 
 struct RnnWeights {
-  Tensor input;                       // [inputs H, I]
-  Tensor recurrent;                   // [(first + second) H, H]
-  Tensor input_bias, recurrent_bias;  // [inputs H], [(first + second) H]; both or neither
+  Tensor input;                       // [gates with a weight · H, I]
+  Tensor recurrent;                   // [first H, seen H]; or with the second's rows below, where the first see h alone
+  Tensor second;                      // [second H, H]; undefined: part of `recurrent`
+  Tensor input_bias, recurrent_bias;  // [gates with a weight · H], [(first + second) H]; both or neither
   Tensor peephole;                    // [3, H]: of i, f and o; for kPeephole only
+};
+
+// How a step's result becomes the state. No gradient reaches any of it.
+struct RnnTransition {
+  double h_rate = 1, c_rate = 1;  // a state moves this part of its way: leaky integration; zoneout's expectation
+  Tensor h_moves, c_moves;        // [T, B, H], factors of the rates: zoneout's masks; or undefined
+  Tensor mask;                    // [B, H], factors of h as the gates see it: variational dropout; or undefined
 };
 
 struct RnnStates {
@@ -21,7 +29,7 @@ struct RnnStates {
 // x: [T, B, I]. h and c: first states [B, H], undefined for zeros. lengths: int64 [B] of 1 … T, undefined: all are T;
 // no state moves beyond a sequence's end, and a reverse run begins there.
 RnnStates rnn(RnnCell cell, const Tensor& x, const RnnWeights& weights, const Tensor& h, const Tensor& c,
-              const Tensor& lengths, bool reverse, std::uint32_t options, double leak);
+              const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition);
 
 const char* name_of(RnnCell cell);
 

@@ -1523,6 +1523,7 @@ def _rnn(
     input: Tensor,
     weight_ih: Tensor,
     weight_hh: Tensor,
+    second: Tensor | None,
     bias_ih: Tensor | None,
     bias_hh: Tensor | None,
     peephole: Tensor | None,
@@ -1531,7 +1532,11 @@ def _rnn(
     lengths: Tensor | None,
     reverse: builtins.bool,
     options: builtins.int,
-    leak: builtins.float,
+    h_rate: builtins.float,
+    c_rate: builtins.float,
+    h_moves: Tensor | None,
+    c_moves: Tensor | None,
+    mask: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]: ...
 def _set_grad_enabled(mode: builtins.bool) -> None: ...
 def _smooth_l1_loss(input: Tensor, target: Any, reduction: Any, beta: Any) -> Tensor:

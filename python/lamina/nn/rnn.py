@@ -17,25 +17,217 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["GRU", "LSTM", "RNN"]
-
-_LSTM_OPTIONS = {  # bits of csrc/kernels/rnn.h
-    "input_gate": 1, "forget_gate": 2, "output_gate": 4, "input_activation": 8, "output_activation": 16,
-    "peephole": 32, "coupled": 64,
-}  # fmt: skip
+__all__ = ["GRU", "LSTM", "MUT1", "MUT2", "MUT3", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
 
-class _Recurrent(Module):
-    """Layers of one kind of cell, one after the other, each in one direction or two."""
-
-    gates: int  # blocks of hidden_size rows in each weight
-    cell: str
-    options: int = 0
-    peepholes: tuple[str, ...] = ()
-    has_cell_state = False
+class _Kind:
+    """What its layers must know of a cell."""
 
     def __init__(
         self,
+        cell: str,
+        inputs: int,
+        recurrent: int,
+        *,
+        has_cell_state: bool = False,
+        options: int = 0,
+        peepholes: tuple[str, ...] = (),
+        sees_gates: bool = False,
+        adds_input: bool = False,
+        forget_gate: int | None = None,
+        words: tuple[str, ...] = (),
+    ) -> None:
+        self.cell = cell  # its name in csrc/ops/rnn.cpp
+        self.inputs, self.recurrent = inputs, recurrent  # blocks of hidden_size rows in weight_ih and weight_hh
+        self.has_cell_state = has_cell_state
+        self.options = options  # bits of LstmOption in csrc/kernels/rnn.h
+        self.peepholes, self.sees_gates = peepholes, sees_gates
+        self.adds_input = adds_input  # as it is, so that it must have hidden_size features
+        self.forget_gate = forget_gate
+        self.words = words  # of its repr
+
+    def shapes(self, inputs: int, hidden: int, bias: bool) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (self.inputs * hidden, inputs),
+            "weight_hh": (self.recurrent * hidden, hidden),
+        }
+        if bias:
+            shapes |= {"bias_ih": (self.inputs * hidden,), "bias_hh": (self.recurrent * hidden,)}
+        if self.sees_gates:
+            shapes |= {"weight_gates": (3 * hidden, 3 * hidden)}
+        return shapes | dict.fromkeys(self.peepholes, (hidden,))
+
+
+def _elman(owner: str, nonlinearity: str) -> _Kind:
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"{owner}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+    return _Kind(f"rnn_{nonlinearity}", 1, 1)
+
+
+_LSTM_SWITCHES = {  # their defaults and bits
+    "input_gate": (True, 1), "forget_gate": (True, 2), "output_gate": (True, 4), "input_activation": (True, 8),
+    "output_activation": (True, 16), "peephole": (False, 32), "coupled": (False, 64),
+}  # fmt: skip
+
+
+def _lstm(owner: str, full_gate_recurrence: bool, **switches: bool) -> _Kind:
+    if switches["coupled"] and not (switches["input_gate"] and switches["forget_gate"]):
+        raise ValueError(f"{owner}: coupled gates need both of them: input_gate=True and forget_gate=True")
+    unusual = {name: on for name, on in switches.items() if on != _LSTM_SWITCHES[name][0]}
+    return _Kind(
+        "lstm_full" if full_gate_recurrence else "lstm_variant" if unusual else "lstm",
+        4,
+        4,
+        has_cell_state=True,
+        options=sum(_LSTM_SWITCHES[name][1] for name in unusual),
+        peepholes=("weight_pi", "weight_pf", "weight_po") if switches["peephole"] else (),
+        sees_gates=full_gate_recurrence,
+        forget_gate=1,
+        words=tuple(f"{name}={on}" for name, on in unusual.items())
+        + (("full_gate_recurrence=True",) if full_gate_recurrence else ()),
+    )
+
+
+def _gru(reset_after: bool) -> _Kind:
+    return _Kind("gru", 3, 3) if reset_after else _Kind("gru_reset_before", 3, 3, words=("reset_after=False",))
+
+
+def _seen_by_gates(kind: _Kind, weight: Tensor, gates: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The recurrent weight over all that the gates see, and that of a second stage which then stands apart.
+
+    Full gate recurrence sees h, i, f and o; MUT3's r sees h and its z tanh(h). What a gate does not see has weight 0.
+    """
+    if kind.sees_gates:
+        hidden = weight.shape[1]
+        i, f, o = _C.split(gates, hidden)
+        none = _C.zeros_like(i)
+        return _C.cat([weight, _C.cat([i, f, none, o])], 1), None
+    if kind.cell == "mut3":
+        r, z, n = _C.split(weight, weight.shape[1])
+        none = _C.zeros_like(r)
+        return _C.cat([_C.cat([r, none], 1), _C.cat([none, z], 1)]), n
+    return weight, None
+
+
+def _is_share(owner: str, **numbers: float) -> None:
+    for name, number in numbers.items():
+        if not 0 <= number < 1:
+            raise ValueError(f"{owner}: {name} must be in [0, 1), got {number}")
+
+
+class _Recurrent(Module):
+    """Cells of one kind, with weights of their own by suffix."""
+
+    def __init__(
+        self,
+        kind: _Kind,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        leak: float | None = None,
+        zoneout: float | tuple[float, float] = 0.0,
+        forget_bias: float | None = None,
+        orthogonal: bool = False,
+    ) -> None:
+        owner = type(self).__name__
+        if leak is not None and not 0 < leak <= 1:
+            raise ValueError(f"{owner}: leak must be in (0, 1], got {leak}")
+        if isinstance(zoneout, tuple) and not kind.has_cell_state:
+            raise ValueError(f"{owner}: a pair of zoneouts is for cells with two states, got {zoneout}")
+        if forget_bias is not None and (kind.forget_gate is None or not bias):
+            raise ValueError(f"{owner}: forget_bias needs a forget gate with a bias")
+        super().__init__()
+        self.kind, self.input_size, self.hidden_size, self.bias = kind, input_size, hidden_size, bias
+        self.leak, self.forget_bias, self.orthogonal = leak, forget_bias, orthogonal
+        self.zoneout = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout if kind.has_cell_state else 0.0)
+        _is_share(owner, **{"zoneout of h": self.zoneout[0], "zoneout of c": self.zoneout[1]})
+
+    @property
+    def has_cell_state(self) -> bool:
+        return self.kind.has_cell_state
+
+    def _add_parameters(self, features: int, suffix: str, device: Any, dtype: Any) -> None:
+        if self.kind.adds_input and features != self.hidden_size:
+            raise ValueError(
+                f"{type(self).__name__}: adds its input to its gates, so each layer's must have hidden_size features, "
+                f"got {features} and hidden_size={self.hidden_size}"
+            )
+        for name, shape in self.kind.shapes(features, self.hidden_size, self.bias).items():
+            self.register_parameter(f"{name}{suffix}", Parameter(_C.empty(*shape, device=device, dtype=dtype)))
+
+    def reset_parameters(self) -> None:
+        """Uniform within ±1/√hidden_size, all of them.
+
+        With `orthogonal`, the recurrent weight of each gate is an orthogonal matrix. With `forget_bias`, the forget
+        gates' biases sum to that number, so that the cell begins by remembering.
+        """
+        bound = 1 / math.sqrt(self.hidden_size)
+        for name, parameter in self.named_parameters():
+            init.uniform_(parameter, -bound, bound)
+            if self.orthogonal and name.startswith("weight_hh"):
+                for gate in _C.split(parameter.detach(), self.hidden_size):
+                    init.orthogonal_(gate)
+            if self.forget_bias is not None and name.startswith("bias"):
+                value = self.forget_bias if name.startswith("bias_ih") else 0.0
+                init.forget_gate_bias_(parameter, value, self.kind.forget_gate or 0, self.kind.inputs)
+
+    def _direction(
+        self,
+        x: Tensor,
+        suffix: str,
+        h: Tensor | None,
+        c: Tensor | None,
+        lengths: Tensor | None = None,
+        reverse: bool = False,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        def parameter(name: str) -> Any:
+            return getattr(self, f"{name}{suffix}")
+
+        weight, second = _seen_by_gates(
+            self.kind, parameter("weight_hh"), parameter("weight_gates") if self.kind.sees_gates else None
+        )
+        no_moves: Tensor | None = None
+        rates, moves = [self.leak or 1.0, 1.0], [no_moves, no_moves]
+        for state, share in enumerate(self.zoneout):
+            if share and self.training:
+                shape = (x.shape[0], x.shape[1], self.hidden_size)
+                moves[state] = _C.empty(*shape, device=x.device, dtype=x.dtype).bernoulli_(1 - share)
+            else:
+                rates[state] *= 1 - share
+        return _C._rnn(
+            self.kind.cell,
+            x,
+            parameter("weight_ih"),
+            weight,
+            second,
+            parameter("bias_ih") if self.bias else None,
+            parameter("bias_hh") if self.bias else None,
+            _C.stack([parameter(name) for name in self.kind.peepholes]) if self.kind.peepholes else None,
+            h,
+            c,
+            lengths,
+            reverse,
+            self.kind.options,
+            rates[0],
+            rates[1],
+            moves[0],
+            moves[1],
+            mask,
+        )
+
+    def _unusual(self, **defaults: Any) -> list[str]:
+        defaults |= {"bias": True, "leak": None, "zoneout": (0.0, 0.0), "forget_bias": None, "orthogonal": False}
+        words = [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
+        return [f"{self.input_size}, {self.hidden_size}", *words, *self.kind.words]
+
+
+class _Layers(_Recurrent):
+    """Layers of one kind of cell, one after the other, each in one direction or two."""
+
+    def __init__(
+        self,
+        kind: _Kind,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -46,32 +238,35 @@ class _Recurrent(Module):
         leak: float | None = None,
         device: Any = None,
         dtype: Any = None,
+        *,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
+        forget_bias: float | None = None,
+        orthogonal: bool = False,
     ) -> None:
-        kind = type(self).__name__
-        check_sizes(kind, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        owner = type(self).__name__
+        check_sizes(owner, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if hidden_size == 0 or num_layers == 0:
             raise ValueError(
-                f"{kind}: hidden_size and num_layers must be at least 1, got {hidden_size} and {num_layers}"
+                f"{owner}: hidden_size and num_layers must be at least 1, got {hidden_size} and {num_layers}"
             )
         if not 0 <= dropout <= 1:
-            raise ValueError(f"{kind}: dropout must be between 0 and 1, got {dropout}")
-        if leak is not None and not 0 < leak <= 1:
-            raise ValueError(f"{kind}: leak must be in (0, 1], got {leak}")
-        super().__init__()
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.leak = leak
-        rows = self.gates * hidden_size
+            raise ValueError(f"{owner}: dropout must be between 0 and 1, got {dropout}")
+        _is_share(
+            owner, input_dropout=input_dropout, recurrent_dropout=recurrent_dropout, output_dropout=output_dropout
+        )
+        super().__init__(kind, input_size, hidden_size, bias, leak, zoneout, forget_bias, orthogonal)
+        self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, dropout
+        self.bidirectional = bidirectional
+        self.input_dropout, self.recurrent_dropout, self.output_dropout = (
+            input_dropout, recurrent_dropout, output_dropout,
+        )  # fmt: skip
         for layer in range(num_layers):
             features = input_size if layer == 0 else hidden_size * self.num_directions
             for suffix in self._suffixes(layer):
-                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, hidden_size)}
-                if bias:
-                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-                shapes |= dict.fromkeys(self.peepholes, (hidden_size,))
-                for name, shape in shapes.items():
-                    empty = _C.empty(*shape, device=device, dtype=dtype)
-                    self.register_parameter(f"{name}_{suffix}", Parameter(empty))
+                self._add_parameters(features, suffix, device, dtype)
         self.reset_parameters()
 
     @property
@@ -79,13 +274,13 @@ class _Recurrent(Module):
         return 2 if self.bidirectional else 1
 
     def _suffixes(self, layer: int) -> list[str]:
-        return [f"l{layer}", f"l{layer}_reverse"][: self.num_directions]
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self.num_directions]
 
-    def reset_parameters(self) -> None:
-        """Uniform within ±1/√hidden_size, all of them."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -bound, bound)
+    def _mask(self, p: float, features: int, like: Tensor) -> Tensor | None:
+        """One dropout mask for all steps of a sequence (Y. Gal and Z. Ghahramani, 2016): (batch, features)."""
+        if not (p and self.training):
+            return None
+        return F.dropout(_C.ones(like.shape[1], features, device=like.device, dtype=like.dtype), p, True)
 
     def _run(
         self, input: Tensor, h: Tensor | None, c: Tensor | None, lengths: Any
@@ -95,45 +290,30 @@ class _Recurrent(Module):
         states = [self._first_state(name, s, x.shape[1], single) for name, s in (("h_0", h), ("c_0", c))]
         if lengths is not None:
             lengths = self._checked_lengths(lengths, x.shape[0], x.shape[1])
-        last: list[list[Tensor]] = [[], []]
+        last: list[list[Any]] = [[], []]
         for layer in range(self.num_layers):
             if layer > 0 and self.dropout > 0:
                 x = F.dropout(x, self.dropout, self.training)
+            input_mask = self._mask(self.input_dropout, x.shape[2], x)
+            if input_mask is not None:
+                x = x * input_mask
             outputs = []
             for direction, suffix in enumerate(self._suffixes(layer)):
                 place = layer * self.num_directions + direction
                 h, c = (None if s is None else s[place] for s in states)
-                y, *reached = self._direction(x, suffix, h, c, lengths, direction == 1)
+                mask = self._mask(self.recurrent_dropout, self.hidden_size, x)
+                y, *reached = self._direction(x, suffix, h, c, lengths, direction == 1, mask)
                 outputs.append(y)
                 for collected, state in zip(last, reached, strict=True):
                     collected.append(state)
             x = outputs[0] if len(outputs) == 1 else _C.cat(outputs, -1)
+            output_mask = self._mask(self.output_dropout, x.shape[2], x)
+            if output_mask is not None:
+                x = x * output_mask
         h_n, c_n = _C.stack(last[0]), _C.stack(last[1]) if self.has_cell_state else None
         if single:
             return x.squeeze(1), h_n.squeeze(1), None if c_n is None else c_n.squeeze(1)
         return x.transpose(0, 1) if self.batch_first else x, h_n, c_n
-
-    def _direction(
-        self, x: Tensor, suffix: str, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, reverse: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        def parameter(name: str) -> Any:
-            return getattr(self, f"{name}_{suffix}")
-
-        return _C._rnn(
-            self.cell,
-            x,
-            parameter("weight_ih"),
-            parameter("weight_hh"),
-            parameter("bias_ih") if self.bias else None,
-            parameter("bias_hh") if self.bias else None,
-            _C.stack([parameter(name) for name in self.peepholes]) if self.peepholes else None,
-            h,
-            c,
-            lengths,
-            reverse,
-            self.options,
-            self.leak or 1.0,
-        )
 
     # ---- what may be handed in ----
 
@@ -171,45 +351,89 @@ class _Recurrent(Module):
         return t
 
     def extra_repr(self) -> str:
-        words = [f"{self.input_size}, {self.hidden_size}"]
-        defaults = {
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0.0,
-            "bidirectional": False,
-            "leak": None,
-        }
-        words += [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
-        return ", ".join(words)
+        usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        usual |= {"input_dropout": 0.0, "recurrent_dropout": 0.0, "output_dropout": 0.0}
+        return ", ".join(self._unusual(**usual))
 
 
-class RNN(_Recurrent):
+class _Step(_Recurrent):
+    """One step of a cell: input (batch, input_size) or (input_size,)."""
+
+    def __init__(
+        self,
+        kind: _Kind,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        check_sizes(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        if hidden_size == 0:
+            raise ValueError(f"{type(self).__name__}: hidden_size must be at least 1, got 0")
+        super().__init__(kind, input_size, hidden_size, bias, **options)
+        self._add_parameters(input_size, "", device, dtype)
+        self.reset_parameters()
+
+    def _run(self, input: Tensor, h: Tensor | None, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        owner = type(self).__name__
+        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
+            raise ValueError(
+                f"{owner}: expected input of shape (batch, {self.input_size}) or ({self.input_size},), "
+                f"got {tuple(input.shape)}"
+            )
+        want = (*input.shape[:-1], self.hidden_size)
+        for name, state in (("h", h), ("c", c)):
+            if state is not None and tuple(state.shape) != want:
+                raise ValueError(f"{owner}: {name} must have shape {want}, got {tuple(state.shape)}")
+        if input.ndim == 1:
+            h, c = (None if s is None else s.unsqueeze(0) for s in (h, c))
+            _, h, c = self._direction(input.reshape(1, 1, -1), "", h, c)
+            return h.squeeze(0), None if c is None else c.squeeze(0)
+        _, h, c = self._direction(input.unsqueeze(0), "", h, c)
+        return h, c
+
+    def extra_repr(self) -> str:
+        return ", ".join(self._unusual())
+
+
+def _pair(owner: str, hx: Any) -> tuple[Tensor | None, Tensor | None]:
+    if hx is None:
+        return None, None
+    if not isinstance(hx, tuple | list) or len(hx) != 2:
+        raise TypeError(f"{owner}: expected the first states as a pair (h, c), got {type(hx).__name__}")
+    return hx[0], hx[1]
+
+
+class RNN(_Layers):
     """Elman's network: h ← tanh(W_ih x + b_ih + W_hh h + b_hh), or relu instead of tanh.
 
     Called with (steps, batch, input_size), or (batch, steps, input_size) with batch_first, and perhaps the first h of
     shape (layers · directions, batch, hidden_size); gives all outputs of the last layer and the last h. `lengths` says
     how long each sequence of a padded batch is: no state moves beyond its end and the outputs there are 0.
 
-    With `leak`, h ← (1 − leak) h + leak · (what the cell gives).
+    leak         h ← (1 − leak) h + leak · (what the cell gives)
+    zoneout      each unit of a state keeps its old value with this probability (D. Krueger et al., 2017), of h or, for
+                 cells with two states, of (h, c); in evaluation the expectation
+    input_dropout, recurrent_dropout, output_dropout
+                 of each layer's input, of h as its gates see it, of its outputs: one mask for all steps of a sequence.
+                 `dropout` is PyTorch's: between layers, a mask for every step
+    orthogonal   begins with orthogonal recurrent weights
     """
-
-    gates = 1
 
     def __init__(
         self, input_size: int, hidden_size: int, *args: Any, nonlinearity: str = "tanh", **kwargs: Any
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-        self.nonlinearity, self.cell = nonlinearity, f"rnn_{nonlinearity}"
-        super().__init__(input_size, hidden_size, *args, **kwargs)
+        self.nonlinearity = nonlinearity
+        super().__init__(_elman("RNN", nonlinearity), input_size, hidden_size, *args, **kwargs)
 
     def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
         y, h, _ = self._run(input, hx, None, lengths)
         return y, h
 
 
-class LSTM(_Recurrent):
+class LSTM(_Layers):
     """Long short-term memory, and the variants of it that the literature has compared, all at the same speed.
 
         i, f, o = σ(W x + R h + b)    g = tanh(W x + R h + b)    c ← f ⊙ c + i ⊙ g    h ← o ⊙ tanh(c)
@@ -220,11 +444,9 @@ class LSTM(_Recurrent):
     input_activation, output_activation    False: g, or the c shown in h, without tanh
     peephole   i and f see c as it was, o as it becomes, each through weights weight_pi, weight_pf, weight_po of each layer
     coupled    f = 1 − i
-    leak       h ← (1 − leak) h + leak · (what the cell gives)
+    full_gate_recurrence   i, f and o also see i, f and o of the step before (0 at first), through weight_gates
+    forget_bias   what the forget gates' biases sum to at first
     """
-
-    gates = 4
-    has_cell_state = True
 
     def __init__(
         self,
@@ -238,37 +460,24 @@ class LSTM(_Recurrent):
         output_activation: bool = True,
         peephole: bool = False,
         coupled: bool = False,
+        full_gate_recurrence: bool = False,
         **kwargs: Any,
     ) -> None:
-        if coupled and not (input_gate and forget_gate):
-            raise ValueError("LSTM: coupled gates need both of them: input_gate=True and forget_gate=True")
-        switches = {
-            "input_gate": input_gate, "forget_gate": forget_gate, "output_gate": output_gate,
-            "input_activation": input_activation, "output_activation": output_activation,
-            "peephole": peephole, "coupled": coupled,
-        }  # fmt: skip
-        usual = dict.fromkeys(switches, True) | {"peephole": False, "coupled": False}
-        self.switches = {name: on for name, on in switches.items() if on != usual[name]}
-        self.options = sum(_LSTM_OPTIONS[name] for name in self.switches)
-        self.cell = "lstm_variant" if self.options else "lstm"
-        self.peepholes = ("weight_pi", "weight_pf", "weight_po") if peephole else ()
-        super().__init__(input_size, hidden_size, *args, **kwargs)
+        kind = _lstm(
+            "LSTM", full_gate_recurrence, input_gate=input_gate, forget_gate=forget_gate, output_gate=output_gate,
+            input_activation=input_activation, output_activation=output_activation, peephole=peephole, coupled=coupled,
+        )  # fmt: skip
+        super().__init__(kind, input_size, hidden_size, *args, **kwargs)
 
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        if hx is not None and (not isinstance(hx, tuple | list) or len(hx) != 2):
-            raise TypeError(f"LSTM: expected the first states as a pair (h, c), got {type(hx).__name__}")
-        first_h, first_c = hx or (None, None)
-        y, h, c = self._run(input, first_h, first_c, lengths)
+        y, h, c = self._run(input, *_pair("LSTM", hx), lengths)
         assert c is not None
         return y, (h, c)
 
-    def extra_repr(self) -> str:
-        return ", ".join([super().extra_repr(), *(f"{name}={on}" for name, on in self.switches.items())])
 
-
-class GRU(_Recurrent):
+class GRU(_Layers):
     """Gated recurrent units.
 
         r, z = σ(W x + b + R h + b′)    n = tanh(W x + b + r ⊙ (R h + b′))    h ← (1 − z) ⊙ n + z ⊙ h
@@ -277,15 +486,111 @@ class GRU(_Recurrent):
     Arguments and results are RNN's.
     """
 
-    gates = 3
-
     def __init__(self, input_size: int, hidden_size: int, *args: Any, reset_after: bool = True, **kwargs: Any) -> None:
-        self.reset_after, self.cell = reset_after, "gru" if reset_after else "gru_reset_before"
-        super().__init__(input_size, hidden_size, *args, **kwargs)
+        self.reset_after = reset_after
+        super().__init__(_gru(reset_after), input_size, hidden_size, *args, **kwargs)
 
     def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
         y, h, _ = self._run(input, hx, None, lengths)
         return y, h
 
-    def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")
+
+class _Mutation(_Layers):
+    """A cell that R. Jozefowicz et al. found in 2015; h ← (1 − z) ⊙ h + z ⊙ n. Arguments and results are RNN's."""
+
+    mutation: _Kind
+
+    def __init__(self, input_size: int, hidden_size: int, *args: Any, **kwargs: Any) -> None:
+        super().__init__(self.mutation, input_size, hidden_size, *args, **kwargs)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
+        y, h, _ = self._run(input, hx, None, lengths)
+        return y, h
+
+
+class MUT1(_Mutation):
+    """r = σ(W x + R h + b)    z = σ(W x + b)    n = tanh(R (r ⊙ h) + tanh(x) + b)    h ← (1 − z) ⊙ h + z ⊙ n
+
+    Every layer's input has hidden_size features. weight_ih holds the rows of r and z, weight_hh those of r and n.
+    """
+
+    mutation = _Kind("mut1", 2, 2, adds_input=True)
+
+
+class MUT2(_Mutation):
+    """r = σ(x + R h + b)    z = σ(W x + R h + b)    n = tanh(R (r ⊙ h) + W x + b)    h ← (1 − z) ⊙ h + z ⊙ n
+
+    Every layer's input has hidden_size features. weight_ih holds the rows of z and n, weight_hh those of r, z and n.
+    """
+
+    mutation = _Kind("mut2", 2, 3, adds_input=True)
+
+
+class MUT3(_Mutation):
+    """r = σ(W x + R h + b)    z = σ(W x + R tanh(h) + b)    n = tanh(R (r ⊙ h) + W x + b)    h ← (1 − z) ⊙ h + z ⊙ n"""
+
+    mutation = _Kind("mut3", 3, 3)
+
+
+class RNNCell(_Step):
+    """One step of RNN: h of (batch, hidden_size), from zeros where none is given."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        kind = _elman("RNNCell", nonlinearity)
+        self.nonlinearity = nonlinearity
+        super().__init__(kind, input_size, hidden_size, bias, device, dtype, **options)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        return self._run(input, hx, None)[0]
+
+
+class LSTMCell(_Step):
+    """One step of LSTM, with its switches: (h, c) of (batch, hidden_size) each, from zeros where none are given."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        switches = {name: options.pop(name, usual) for name, (usual, _) in _LSTM_SWITCHES.items()}
+        # One step alone has no gates of the step before to see.
+        super().__init__(_lstm("LSTMCell", False, **switches), input_size, hidden_size, bias, device, dtype, **options)
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        h, c = self._run(input, *_pair("LSTMCell", hx))
+        assert c is not None
+        return h, c
+
+
+class GRUCell(_Step):
+    """One step of GRU: h of (batch, hidden_size), from zeros where none is given."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        reset_after: bool = True,
+        **options: Any,
+    ) -> None:
+        self.reset_after = reset_after
+        super().__init__(_gru(reset_after), input_size, hidden_size, bias, device, dtype, **options)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        return self._run(input, hx, None)[0]
