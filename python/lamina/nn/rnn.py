@@ -97,9 +97,8 @@ def _seen_by_gates(kind: _Kind, weight: Tensor, gates: Tensor | None) -> tuple[T
 
     Full gate recurrence sees h, i, f and o; MUT3's r sees h and its z tanh(h). What a gate does not see has weight 0.
     """
-    if kind.sees_gates:
-        hidden = weight.shape[1]
-        i, f, o = _C.split(gates, hidden)
+    if gates is not None:
+        i, f, o = _C.split(gates, weight.shape[1])
         none = _C.zeros_like(i)
         return _C.cat([weight, _C.cat([i, f, none, o])], 1), None
     if kind.cell == "mut3":
