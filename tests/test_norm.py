@@ -55,7 +55,7 @@ def test_several_dimensions():
     check_op(lambda t, v: F.rms_norm(t, (2, 4), v, 1e-5), lambda a, v: rms_norm(a, v, 2), x, w, length=32)
 
 
-@pytest.mark.parametrize("shape", [(6000, 11), (40, 3000)])
+@pytest.mark.parametrize("shape", [(6000, 11), (40, 3000), (6, 20_011)])
 def test_gradients_of_many_rows(shape):
     """Sums over rows, in cuts: against the composed form in float64."""
     x, dy = RNG.standard_normal(shape).astype(np.float32), RNG.standard_normal(shape).astype(np.float32)

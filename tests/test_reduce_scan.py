@@ -92,3 +92,18 @@ def test_errors():
         x.cumprod()
     with pytest.raises(TypeError, match="cumsum: dim must be an integer"):
         x.cumsum(0.5)
+
+
+# Short rows are turned into the columns of a tile: lengths around a vector's width and the longest short row.
+@pytest.mark.parametrize("dtype, rtol", [("float32", 1e-6), ("float64", 1e-14)])
+@pytest.mark.parametrize("rows", [2, 8, 63, 65, 130])
+def test_short_rows(rows, dtype, rtol):
+    for length in (1, 2, 3, 7, 8, 9, 16, 17, 63, 64, 65):
+        a = RNG.uniform(0.5, 1.5, (rows, length)).astype(dtype)
+        dy = RNG.uniform(0.5, 1.5, a.shape).astype(dtype)
+        x = lamina.from_numpy(a).requires_grad_()
+        y = x.cumsum(1)
+        y.backward(lamina.from_numpy(dy))
+        np.testing.assert_allclose(y.detach().numpy(), a.astype(np.float64).cumsum(1), rtol=rtol)
+        np.testing.assert_allclose(x.grad.numpy(), dy[:, ::-1].astype(np.float64).cumsum(1)[:, ::-1], rtol=rtol)
+        np.testing.assert_allclose(lamina.from_numpy(a).cumprod(1).numpy(), a.astype(float).cumprod(1), rtol=rtol)

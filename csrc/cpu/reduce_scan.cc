@@ -4,6 +4,7 @@
 #include "cpu/elementwise_move.h"
 #include "cpu/reduce_driver.h"
 #include "cpu/reduce_lanes.h"
+#include "cpu/reduce_tile.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -87,9 +88,48 @@ void for_each_strip(const Along& s, Body body) {
                });
 }
 
+// A vector of the tile's columns, in place.
+template <class Op, class T>
+LAMINA_INLINE void scan_lanes(T* x, std::int64_t n, std::int64_t step) {
+  constexpr int kParts = Vec<T>::width / Vec<double>::width;
+  Vec<double> carry[kParts], part[kParts];
+#pragma GCC unroll 2
+  for (Vec<double>& c : carry) c = Vec<double>(Op::neutral);
+  for (std::int64_t i = 0; i < n; ++i, x += step) {
+    if constexpr (std::is_same_v<T, float>)
+      widen(Vec<T>::load(x), part);
+    else
+      part[0] = Vec<T>::load(x);
+#pragma GCC unroll 2
+    for (int k = 0; k < kParts; ++k) carry[k] = Op::join(carry[k], part[k]);
+    if constexpr (std::is_same_v<T, float>)
+      narrow(carry).store(x);
+    else
+      carry[0].store(x);
+  }
+}
+
+// Contiguous rows, many at once: as the columns of a tile.
+template <class Op, class In>
+void scan_short_rows(const In* x, In* out, const Along& s, bool reverse) {
+  const std::int64_t n = s.length, start = reverse ? (n - 1) * kTileRows : 0, step = reverse ? -kTileRows : kTileRows;
+  parallel_for(s.outer, grain_for(n), [&](std::int64_t begin, std::int64_t end) {
+    alignas(64) In tile[kTile];
+    for (std::int64_t row = begin; row < end; row += kTileRows) {
+      const std::int64_t rows = smaller(kTileRows, end - row);
+      turn_into_tile(x + row * n, n, rows, n, (s.outer - row) * n, tile);
+      for (std::int64_t c = 0; c < rows; c += Vec<In>::width) scan_lanes<Op>(tile + start + c, n, step);
+      turn_from_tile(tile, rows, n, out + row * n);
+    }
+  });
+}
+
 // `reverse`: from the last element to the first. `scratch` has room for one Carry a chunk of kRowChunk elements.
 template <class Op, class In>
 void scan(Along s, bool reverse, const void* input, void* output, void* scratch) {
+  if constexpr (Real<In>)
+    if (s.inner == 1 && s.length <= kShortRow && s.outer > 1)
+      return scan_short_rows<Op>(static_cast<const In*>(input), static_cast<In*>(output), s, reverse);
   const std::int64_t n = s.length, step = reverse ? -s.inner : s.inner, start = reverse ? (n - 1) * s.inner : 0;
   const In* x = static_cast<const In*>(input) + start;
   In* out = static_cast<In*>(output) + start;
