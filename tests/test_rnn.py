@@ -35,7 +35,7 @@ def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarr
     a = x @ w["weight_ih"].T + w["bias_ih"] + seen(h, o) @ w["weight_hh"].T + w["bias_hh"]
     ai, af, ag, ao = np.split(a, 4, axis=1)
     if o.get("full_gate_recurrence"):
-        before = o["memory"].get("gates", np.zeros((1, 3 * h.shape[1])))
+        before = o["memory"].get("gates", np.zeros((1, 3 * c.shape[1])))
         ri, rf, ro = np.split(before @ w["weight_gates"].T, 3, axis=1)
         ai, af, ao = ai + ri, af + rf, ao + ro
     if o.get("peephole"):
@@ -50,7 +50,8 @@ def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarr
         ao = ao + w["weight_po"] * c
     out = sigmoid(ao) if o.get("output_gate", True) else np.ones_like(ao)
     o["memory"]["gates"] = np.concatenate([i, f, out], 1)
-    return out * (np.tanh(c) if o.get("output_activation", True) else c), c
+    h = out * (np.tanh(c) if o.get("output_activation", True) else c)
+    return (h @ w["weight_hr"].T if "weight_hr" in w else h), c
 
 
 def gru_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
@@ -117,6 +118,13 @@ CELLS: dict[str, dict[str, Any]] = {
         "coupled": True,
     },
     "full gate recurrence, no input gate": {"cell": "lstm", "full_gate_recurrence": True, "input_gate": False},
+    "projection": {"cell": "lstm", "proj_size": 3},
+    "projection, peephole, full gate recurrence": {
+        "cell": "lstm",
+        "proj_size": 2,
+        "peephole": True,
+        "full_gate_recurrence": True,
+    },
     "mut1": {"cell": "mut1"},
     "mut2": {"cell": "mut2"},
     "mut3": {"cell": "mut3"},
@@ -149,9 +157,8 @@ def run_reference(
     steps, batch, _ = x.shape
     zoneout = options.get("zoneout", 0.0)
     h_stays, c_stays = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
-    every_step = np.ones((steps, batch, h.shape[1]))
-    h_moves = options.get("h_moves", (1 - h_stays) * every_step) * options.get("leak", 1.0)
-    c_moves = options.get("c_moves", (1 - c_stays) * every_step)
+    h_moves = options.get("h_moves", np.full((steps, *h.shape), 1 - h_stays)) * options.get("leak", 1.0)
+    c_moves = options.get("c_moves", np.full((steps, *c.shape), 1 - c_stays))
     y, h, c = np.zeros((steps, batch, h.shape[1])), h.copy(), c.copy()
     for b in range(batch):
         end = steps if lengths is None else lengths[b]
@@ -196,7 +203,7 @@ def test_cell_agrees_with_its_steps_and_differences(name: str, ragged: bool, rev
     lengths = [4, 1, 3] if ragged else None
     x, h, c = (
         RNG.normal(size=(steps, batch, inputs)),
-        RNG.normal(size=(2, batch, hidden)),
+        RNG.normal(size=(2, batch, layer.state_size)),
         RNG.normal(size=(2, batch, hidden)),
     )
     h, c = h[:directions], c[:directions]
@@ -386,12 +393,15 @@ def torch_twin(layer: Any, kind: str, **kwargs: Any) -> Any:
     return twin
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # PyTorch on its slower way
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "LSTM, projected", "GRU"])
 def test_layers_and_directions_agree_with_torch(kind: str, bias: bool) -> None:
     torch = pytest.importorskip("torch")
-    layer = getattr(nn, kind)(6, 9, 2, bias=bias, batch_first=True, bidirectional=True)
-    twin = torch_twin(layer, kind, bias=bias, batch_first=True, bidirectional=True)
+    kind, *projected = kind.split(", ")
+    more: dict[str, Any] = {"proj_size": 4} if projected else {}
+    layer = getattr(nn, kind)(6, 9, 2, bias=bias, batch_first=True, bidirectional=True, **more)
+    twin = torch_twin(layer, kind, bias=bias, batch_first=True, bidirectional=True, **more)
     x = RNG.normal(size=(4, 7, 6)).astype(np.float32)
     ours, theirs = lamina.tensor(x).requires_grad_(), torch.tensor(x, requires_grad=True)
     (y, *last), (z, *end) = layer(ours), twin(theirs)
@@ -476,7 +486,9 @@ def test_backward_twice_over_a_retained_graph() -> None:
         loss.backward()
 
 
-@pytest.mark.parametrize("name", ["tanh", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3"])
+@pytest.mark.parametrize(
+    "name", ["tanh", "peephole", "full gate recurrence", "projection", "gru", "gru, reset before", "mut3"]
+)
 def test_a_captured_step_is_the_eager_step(name: str) -> None:
     x = [lamina.tensor(RNG.normal(size=(4, 3, 2)).astype(np.float32)) for _ in range(4)]
     lengths = [lamina.tensor(n) for n in ([4, 2, 1], [1, 4, 3], [2, 2, 4], [4, 4, 4])]
@@ -528,6 +540,10 @@ def test_a_hundred_thousand_steps() -> None:
         (lambda: nn.LSTM(3, 4, zoneout=1.0), None, r"zoneout of h must be in \[0, 1\), got 1.0"),
         (lambda: nn.LSTM(3, 4, recurrent_dropout=1.0), None, r"recurrent_dropout must be in \[0, 1\), got 1.0"),
         (lambda: nn.GRU(3, 4, forget_bias=1.0), None, "forget_bias needs a forget gate"),
+        (lambda: nn.GRU(3, 4, proj_size=2), None, "proj_size is for LSTM"),
+        (lambda: nn.LSTM(3, 4, proj_size=4), None, "must be below hidden_size, got 4"),
+        (lambda: nn.LSTM(3, 4, proj_size=2, leak=0.5), None, "with a projected state"),
+        (lambda: nn.LSTM(3, 4, proj_size=2), lambda m: m(lamina.ones(5, 2, 3), (lamina.ones(1, 2, 4),) * 2), r"h_0 must have shape \(1, 2, 2\)"),
         (lambda: nn.MUT1(3, 4), None, "must have hidden_size features, got 3 and hidden_size=4"),
         (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 2)), r"shape \(batch, 3\) or \(3,\), got \(5, 2\)"),
         (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 3), lamina.ones(2, 4)), r"h must have shape \(5, 4\), got \(2, 4\)"),

@@ -145,13 +145,16 @@ class _Recurrent(Module):
     def has_cell_state(self) -> bool:
         return self.kind.has_cell_state
 
+    def _shapes(self, features: int) -> dict[str, tuple[int, ...]]:
+        return self.kind.shapes(features, self.hidden_size, self.bias)
+
     def _add_parameters(self, features: int, suffix: str, device: Any, dtype: Any) -> None:
         if self.kind.adds_input and features != self.hidden_size:
             raise ValueError(
                 f"{type(self).__name__}: adds its input to its gates, so each layer's must have hidden_size features, "
                 f"got {features} and hidden_size={self.hidden_size}"
             )
-        for name, shape in self.kind.shapes(features, self.hidden_size, self.bias).items():
+        for name, shape in self._shapes(features).items():
             self.register_parameter(f"{name}{suffix}", Parameter(_C.empty(*shape, device=device, dtype=dtype)))
 
     def reset_parameters(self) -> None:
@@ -179,12 +182,16 @@ class _Recurrent(Module):
         lengths: Tensor | None = None,
         reverse: bool = False,
         mask: Tensor | None = None,
+        weights: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """All h of one layer in one direction, and the last states; `weights` replace those of the input and of h."""
+
         def parameter(name: str) -> Any:
             return getattr(self, f"{name}{suffix}")
 
+        weight_ih, weight_hh = weights or (parameter("weight_ih"), parameter("weight_hh"))
         weight, second = _seen_by_gates(
-            self.kind, parameter("weight_hh"), parameter("weight_gates") if self.kind.sees_gates else None
+            self.kind, weight_hh, parameter("weight_gates") if self.kind.sees_gates else None
         )
         no_moves: Tensor | None = None
         rates, moves = [self.leak or 1.0, 1.0], [no_moves, no_moves]
@@ -197,7 +204,7 @@ class _Recurrent(Module):
         return _C._rnn(
             self.kind.cell,
             x,
-            parameter("weight_ih"),
+            weight_ih,
             weight,
             second,
             parameter("bias_ih") if self.bias else None,
@@ -244,8 +251,13 @@ class _Layers(_Recurrent):
         zoneout: float | tuple[float, float] = 0.0,
         forget_bias: float | None = None,
         orthogonal: bool = False,
+        proj_size: int = 0,
     ) -> None:
         owner = type(self).__name__
+        if proj_size and not (kind.has_cell_state and 0 < proj_size < hidden_size):
+            raise ValueError(f"{owner}: proj_size is for LSTM and must be below hidden_size, got {proj_size}")
+        if proj_size and (leak is not None or zoneout or recurrent_dropout):
+            raise ValueError(f"{owner}: no leak, zoneout or recurrent_dropout with a projected state")
         check_sizes(owner, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if hidden_size == 0 or num_layers == 0:
             raise ValueError(
@@ -258,15 +270,20 @@ class _Layers(_Recurrent):
         )
         super().__init__(kind, input_size, hidden_size, bias, leak, zoneout, forget_bias, orthogonal)
         self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, dropout
-        self.bidirectional = bidirectional
+        self.bidirectional, self.proj_size = bidirectional, proj_size
         self.input_dropout, self.recurrent_dropout, self.output_dropout = (
             input_dropout, recurrent_dropout, output_dropout,
         )  # fmt: skip
         for layer in range(num_layers):
-            features = input_size if layer == 0 else hidden_size * self.num_directions
+            features = input_size if layer == 0 else self.state_size * self.num_directions
             for suffix in self._suffixes(layer):
                 self._add_parameters(features, suffix, device, dtype)
         self.reset_parameters()
+
+    @property
+    def state_size(self) -> int:
+        """Of h, and of the outputs in each direction."""
+        return self.proj_size or self.hidden_size
 
     @property
     def num_directions(self) -> int:
@@ -274,6 +291,34 @@ class _Layers(_Recurrent):
 
     def _suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.num_directions]
+
+    def _shapes(self, features: int) -> dict[str, tuple[int, ...]]:
+        shapes = super()._shapes(features)
+        if self.proj_size:
+            shapes["weight_hh"] = (shapes["weight_hh"][0], self.proj_size)
+            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+        return shapes
+
+    def _projected_direction(
+        self, x: Tensor, suffix: str, h: Tensor | None, c: Tensor | None, lengths: Tensor | None, reverse: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The state is P m, and the gates see R P m: a sequence of m with the recurrent weight R P, projected at the end.
+
+        The first h need not be the projection of any m, so its share R h comes in beside the input of the first step.
+        """
+        weight_ih, weight_hh, projection = (
+            getattr(self, f"{name}{suffix}") for name in ("weight_ih", "weight_hh", "weight_hr")
+        )
+        recurrent = weight_hh @ projection
+        if h is not None:
+            steps = x.shape[0]
+            last = steps - 1 if lengths is None else lengths - 1
+            first = (_C.arange(steps).unsqueeze(1) == (last if reverse else 0)).to(x.dtype)
+            x = _C.cat([x, (first.unsqueeze(2) * h).expand(steps, x.shape[1], self.proj_size)], -1)
+            weight_ih = _C.cat([weight_ih, weight_hh], 1)
+        y, m, c = self._direction(x, suffix, None, c, lengths, reverse, weights=(weight_ih, recurrent))
+        back = projection.transpose(0, 1)
+        return y @ back, m @ back, c
 
     def _mask(self, p: float, features: int, like: Tensor) -> Tensor | None:
         """One dropout mask for all steps of a sequence (Y. Gal and Z. Ghahramani, 2016): (batch, features)."""
@@ -300,8 +345,11 @@ class _Layers(_Recurrent):
             for direction, suffix in enumerate(self._suffixes(layer)):
                 place = layer * self.num_directions + direction
                 h, c = (None if s is None else s[place] for s in states)
-                mask = self._mask(self.recurrent_dropout, self.hidden_size, x)
-                y, *reached = self._direction(x, suffix, h, c, lengths, direction == 1, mask)
+                if self.proj_size:
+                    y, *reached = self._projected_direction(x, suffix, h, c, lengths, direction == 1)
+                else:
+                    mask = self._mask(self.recurrent_dropout, self.hidden_size, x)
+                    y, *reached = self._direction(x, suffix, h, c, lengths, direction == 1, mask)
                 outputs.append(y)
                 for collected, state in zip(last, reached, strict=True):
                     collected.append(state)
@@ -333,7 +381,8 @@ class _Layers(_Recurrent):
         if state is None:
             return None
         count = self.num_layers * self.num_directions
-        want = (count, self.hidden_size) if single else (count, batch, self.hidden_size)
+        size = self.state_size if name == "h_0" else self.hidden_size
+        want = (count, size) if single else (count, batch, size)
         if tuple(state.shape) != want:
             raise ValueError(f"{type(self).__name__}: {name} must have shape {want}, got {tuple(state.shape)}")
         return state.unsqueeze(1) if single else state
@@ -351,7 +400,7 @@ class _Layers(_Recurrent):
 
     def extra_repr(self) -> str:
         usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        usual |= {"input_dropout": 0.0, "recurrent_dropout": 0.0, "output_dropout": 0.0}
+        usual |= {"proj_size": 0, "input_dropout": 0.0, "recurrent_dropout": 0.0, "output_dropout": 0.0}
         return ", ".join(self._unusual(**usual))
 
 
@@ -445,6 +494,7 @@ class LSTM(_Layers):
     coupled    f = 1 − i
     full_gate_recurrence   i, f and o also see i, f and o of the step before (0 at first), through weight_gates
     forget_bias   what the forget gates' biases sum to at first
+    proj_size  h ← P (o ⊙ tanh(c)), of proj_size features, through weight_hr. It saves weights, not time
     """
 
     def __init__(
