@@ -81,7 +81,10 @@ PARAMETERS = {
     "correction": "_Number | None",
     "fill_value": "_Number",
     "alpha": "_Number",
+    "generator": "Generator | None",
+    **dict.fromkeys("mat2 vec vec2".split(), "Tensor"),
 }
+PRODUCTS = "matmul dot vdot".split()  # of these, neither operand is a number
 ONE_DIM = "argmax argmin cumprod cumsum log_softmax logcumsumexp softmax".split()  # of these, dim is one number
 # Results where they are not written down or too vague. Functions that come without types return a Tensor otherwise.
 PAIR, MANY = "tuple[Tensor, Tensor]", "tuple[Tensor, ...]"
@@ -196,7 +199,8 @@ class Stubs:
                 arg.annotation = None
                 continue
             text = ast.unparse(arg.annotation) if arg.annotation else guessed(function.name, arg.arg, default)
-            if arg.arg == "input" and not arg.annotation and any(a.arg == "other" for a in positional):
+            pair = any(a.arg == "other" for a in positional) and function.name not in PRODUCTS
+            if arg.arg == "input" and not arg.annotation and pair:
                 text = PARAMETERS["other"]  # 2 ** tensor
             arg.annotation = self.annotation(text)
             optional = isinstance(default, ast.Constant) and default.value is None
@@ -306,6 +310,8 @@ ELLIPSIS = ast.Expr(ast.Constant(...))
 def guessed(function: str, name: str, default: ast.expr | None) -> str:
     if name == "dim" and function in ONE_DIM:
         return "int" if default is None else "int | None"
+    if name == "other" and function in PRODUCTS:
+        return "Tensor"
     if name in PARAMETERS:
         return PARAMETERS[name]
     value = default.value if isinstance(default, ast.Constant) else None

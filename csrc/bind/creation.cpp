@@ -7,16 +7,6 @@
 namespace lamina::bind {
 namespace {
 
-template <class F>
-PyObject* guarded(F f) {
-  try {
-    return f();
-  } catch (...) {
-    set_python_error();
-    return nullptr;
-  }
-}
-
 PyObject* finish(const Tensor& t, const Factory& factory) {
   if (factory.requires_grad) set_requires_grad(t, true);
   return wrap(t);

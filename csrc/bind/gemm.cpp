@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bind/arguments.h"
+#include "bind/rows.h"
 #include "ops/elementwise.h"
 
 namespace lamina::bind {
@@ -38,6 +38,21 @@ PyObject* linear_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
   });
 }
 
+template <Tensor (*f)(const Tensor&, const Tensor&)>
+PyObject* product(const Arguments& a) {
+  const Tensor x = a.tensor(0), y = a.tensor(1);
+  return run(std::max(x.numel(), y.numel()) * 16, [&] { return f(x, y); });
+}
+constexpr CallRow kProducts[] = {
+    {"matmul", "other", "The product of matrices, of batches of them, of vectors, as in PyTorch.", product<matmul>},
+    {"mm", "mat2", "The product of two matrices.", product<mm>},
+    {"bmm", "mat2", "The products of two batches of matrices.", product<bmm>},
+    {"mv", "vec", "The product of a matrix and a vector.", product<mv>},
+    {"dot", "other", "The sum of the products of two vectors' elements.", product<dot>},
+    {"vdot", "other", "dot, by another name.", product<dot>},
+    {"outer", "vec2", "All products of an element of one vector and one of the other.", product<outer>},
+};
+
 }  // namespace
 
 PyObject* matmul_slot(PyObject* a, PyObject* b) {
@@ -57,13 +72,7 @@ PyObject* matmul_slot(PyObject* a, PyObject* b) {
 }
 
 void bind_gemm(py::module_& m) {
-  def_both(m, "matmul", &matmul, py::arg("other"), ReleaseGil());
-  def_both(m, "mm", &mm, py::arg("mat2"), ReleaseGil());
-  def_both(m, "bmm", &bmm, py::arg("mat2"), ReleaseGil());
-  def_both(m, "mv", &mv, py::arg("vec"), ReleaseGil());
-  def_both(m, "dot", &dot, py::arg("other"), ReleaseGil());
-  def_both(m, "vdot", &dot, py::arg("other"), ReleaseGil());
-  def_both(m, "outer", &outer, py::arg("vec2"), ReleaseGil());
+  add_rows<kProducts>(m);
   def_both(m, "addmm", &addmm, py::arg("mat1"), py::arg("mat2"), py::kw_only(), py::arg("beta") = Scalar(1),
            py::arg("alpha") = Scalar(1), ReleaseGil());
   def_both(m, "baddbmm", &baddbmm, py::arg("batch1"), py::arg("batch2"), py::kw_only(), py::arg("beta") = Scalar(1),

@@ -1,6 +1,7 @@
 #include "ops/random.h"
 
-#include "bind/common.h"
+#include "autograd/node.h"
+#include "bind/rows.h"
 
 namespace lamina::bind {
 namespace {
@@ -51,14 +52,69 @@ struct Draw {
   }
 };
 
+Generator* generator_of(const Arguments& a, int i) {
+  PyObject* const given = a.get(i);
+  if (!given) return nullptr;
+  check_as(ErrorKind::type, py::isinstance<Generator>(given), a.function(), ": generator must be a Generator, got ",
+           py::repr(given).cast<std::string>());
+  return py::cast<Generator*>(py::handle(given));
+}
+
+using Draw2 = void (*)(const Tensor&, double, double, Generator*);
+
+// x.uniform_(from, to), x.normal_(mean, std)
+template <Draw2 draw>
+PyObject* draw_in_place(const Arguments& a) {
+  const Tensor x = a.tensor(0);
+  const double first = a.number(1, Scalar(0.0)).as_double(), second = a.number(2, Scalar(1.0)).as_double();
+  Generator* const generator = generator_of(a, 3);
+  {
+    MaybeReleaseGil gil(x.numel());
+    draw(x, first, second, generator);
+  }
+  return Py_NewRef(a.get(0));
+}
+constexpr CallRow kDraws[] = {
+    {"uniform_", "from=0.0, to=1.0, *, generator=None", "Overwrites with uniform numbers in [from, to).",
+     draw_in_place<uniform_>},
+    {"normal_", "mean=0.0, std=1.0, *, generator=None", "Overwrites with normal numbers.", draw_in_place<normal_>},
+};
+
+// lamina.rand(*size, …), lamina.randn(*size, …)
+template <Draw2 draw>
+PyObject* drawn(const char* name, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
+  return guarded([&] {
+    const Arguments a(name, {"size", "generator", "dtype", "device", "requires_grad"}, 0, args + nargs, 0, keywords);
+    PyObject* const size = a.get(0);
+    const Dims shape = size ? sizes_from(name, &size, 1) : sizes_from(name, args, nargs);
+    Generator* const generator = generator_of(a, 1);
+    const Factory factory(a, 2);
+    const Tensor t = empty(shape, factory.dtype.value_or(DType::f32), factory.device.value_or(Device{}));
+    {
+      MaybeReleaseGil gil(t.numel());
+      draw(t, 0, 1, generator);
+    }
+    if (factory.requires_grad) set_requires_grad(t, true);
+    return wrap(t);
+  });
+}
+PyObject* rand(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
+  return drawn<uniform_>("rand", args, nargs, keywords);
+}
+PyObject* randn(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
+  return drawn<normal_>("randn", args, nargs, keywords);
+}
+constexpr const char* kDrawn = "*size, generator=None, dtype=float32, device='cpu', requires_grad=False";
+
 }  // namespace
 
 void bind_random(py::module_& m) {
   bind_generator(m);
   const auto generator = py::arg("generator") = py::none();
 
-  Draw<double, double>::def("uniform_", &uniform_, py::arg("from") = 0.0, py::arg("to") = 1.0);
-  Draw<double, double>::def("normal_", &normal_, py::arg("mean") = 0.0, py::arg("std") = 1.0);
+  add_methods<kDraws>();
+  add_function(m, "rand", kDrawn, "Uniform numbers in [0, 1).", rand);
+  add_function(m, "randn", kDrawn, "Normal numbers with mean 0 and standard deviation 1.", randn);
   Draw<double, double, double, double>::def("trunc_normal_", &truncated_normal_, py::arg("mean") = 0.0,
                                             py::arg("std") = 1.0, py::arg("a") = -2.0, py::arg("b") = 2.0);
   Draw<double>::def("exponential_", &exponential_, py::arg("lambd") = 1.0);

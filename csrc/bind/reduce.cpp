@@ -2,24 +2,14 @@
 // call alone.
 #include "ops/reduce.h"
 
-#include <array>
 #include <cstring>
 
-#include "bind/arguments.h"
+#include "bind/rows.h"
 #include "ops/elementwise.h"
 
 namespace lamina::bind {
 namespace {
 
-// Runs `f`, for many elements of x without the interpreter's lock.
-template <class F>
-PyObject* run(const Tensor& x, F f) {
-  const auto result = [&] {
-    MaybeReleaseGil gil(x.numel());
-    return f();
-  }();
-  return wrap(result);
-}
 template <class F>
 PyObject* run_pair(const Tensor& x, F f) {
   const std::pair<Tensor, Tensor> result = [&] {
@@ -38,7 +28,7 @@ PyObject* over_dims_as(const Arguments& a) {
   const MaybeDims dims = a.dims(1);
   const bool keepdim = a.flag(2, false);
   const MaybeDType dtype = a.dtype(3);
-  return run(x, [&] { return f(x, dims, keepdim, dtype); });
+  return run(x.numel(), [&] { return f(x, dims, keepdim, dtype); });
 }
 // (input, dim, keepdim)
 template <Tensor (*f)(const Tensor&, const MaybeDims&, bool)>
@@ -46,14 +36,14 @@ PyObject* over_dims(const Arguments& a) {
   const Tensor x = a.tensor(0);
   const MaybeDims dims = a.dims(1);
   const bool keepdim = a.flag(2, false);
-  return run(x, [&] { return f(x, dims, keepdim); });
+  return run(x.numel(), [&] { return f(x, dims, keepdim); });
 }
 template <Tensor (*f)(const Tensor&, MaybeDim, bool)>
 PyObject* over_dim(const Arguments& a) {
   const Tensor x = a.tensor(0);
   const MaybeDim dim = a.dim(1);
   const bool keepdim = a.flag(2, false);
-  return run(x, [&] { return f(x, dim, keepdim); });
+  return run(x.numel(), [&] { return f(x, dim, keepdim); });
 }
 // (input, dim, dtype)
 template <Tensor (*f)(const Tensor&, std::int64_t, MaybeDType)>
@@ -62,7 +52,7 @@ PyObject* along_dim(const Arguments& a) {
   a.require(1);
   const std::int64_t dim = a.integer(1);
   const MaybeDType dtype = a.dtype(2);
-  return run(x, [&] { return f(x, dim, dtype); });
+  return run(x.numel(), [&] { return f(x, dim, dtype); });
 }
 
 PyObject* prod_call(const Arguments& a) {
@@ -70,19 +60,19 @@ PyObject* prod_call(const Arguments& a) {
   const MaybeDim dim = a.dim(1);
   const bool keepdim = a.flag(2, false);
   const MaybeDType dtype = a.dtype(3);
-  return run(x, [&] { return prod(x, dim, keepdim, dtype); });
+  return run(x.numel(), [&] { return prod(x, dim, keepdim, dtype); });
 }
 PyObject* count_nonzero_call(const Arguments& a) {
   const Tensor x = a.tensor(0);
   const MaybeDims dims = a.dims(1);
-  return run(x, [&] { return count_nonzero(x, dims); });
+  return run(x.numel(), [&] { return count_nonzero(x, dims); });
 }
 PyObject* logsumexp_call(const Arguments& a) {
   const Tensor x = a.tensor(0);
   a.require(1);
   const Dims dims = *a.dims(1);
   const bool keepdim = a.flag(2, false);
-  return run(x, [&] { return logsumexp(x, dims, keepdim); });
+  return run(x.numel(), [&] { return logsumexp(x, dims, keepdim); });
 }
 
 // max(x), max(x, dim, keepdim), max(x, other)
@@ -94,15 +84,15 @@ PyObject* extreme_call(const Arguments& a) {
   if (other) {
     check_as(ErrorKind::type, is_tensor(other), a.function(), ": other must be a Tensor");
     const Tensor y = tensor_of(other);
-    return run(x, [&] { return binary(pairwise, x, y); });
+    return run(x.numel(), [&] { return binary(pairwise, x, y); });
   }
   const bool keepdim = a.flag(2, false);
   if (!a.get(1)) {
     check_as(ErrorKind::type, !keepdim, a.function(), ": keepdim needs a dim");
-    return run(x, [&] { return whole(x, MaybeDims(), false); });
+    return run(x.numel(), [&] { return whole(x, MaybeDims(), false); });
   }
   const std::int64_t dim = a.integer(1);
-  return run(x, [&] { return along(x, dim, keepdim); });
+  return run(x.numel(), [&] { return along(x, dim, keepdim); });
 }
 
 struct Spread {  // the arguments of var and std: (dim, unbiased, keepdim, *, correction), or unbiased alone
@@ -123,7 +113,7 @@ template <Tensor (*f)(const Tensor&, const MaybeDims&, double, bool)>
 PyObject* spread_call(const Arguments& a) {
   const Tensor x = a.tensor(0);
   const Spread s(a);
-  return run(x, [&] { return f(x, s.dims, s.correction, s.keepdim); });
+  return run(x.numel(), [&] { return f(x, s.dims, s.correction, s.keepdim); });
 }
 template <std::pair<Tensor, Tensor> (*f)(const Tensor&, const MaybeDims&, double, bool)>
 PyObject* spread_and_mean_call(const Arguments& a) {
@@ -145,20 +135,14 @@ PyObject* norm_call(const Arguments& a) {
   const MaybeDims dims = a.dims(2);
   const bool keepdim = a.flag(3, false);
   const MaybeDType dtype = a.dtype(4);
-  return run(x, [&] { return vector_norm(x, order, dims, keepdim, dtype); });
+  return run(x.numel(), [&] { return vector_norm(x, order, dims, keepdim, dtype); });
 }
 
-struct Row {
-  const char* name;
-  const char* parameters;
-  const char* doc;
-  PyObject* (*call)(const Arguments&);
-};
 constexpr const char* kDims = "dim=None, keepdim=False";
 constexpr const char* kDimsAs = "dim=None, keepdim=False, *, dtype=None";
 constexpr const char* kExtreme = "dim=None, keepdim=False, *, other=None";
 constexpr const char* kSpread = "dim=None, unbiased=None, keepdim=False, *, correction=None";
-constexpr Row kRows[] = {
+constexpr CallRow kRows[] = {
     {"sum", kDimsAs, "The sum over some dimensions, or all.", over_dims_as<sum>},
     {"nansum", kDimsAs, "The sum, NaNs taken as 0.", over_dims_as<nansum>},
     {"mean", kDimsAs, "The mean over some dimensions, or all.", over_dims_as<mean>},
@@ -189,51 +173,8 @@ constexpr Row kRows[] = {
     {"cumsum", "dim, *, dtype=None", "Running sums along dim.", along_dim<cumsum>},
     {"cumprod", "dim, *, dtype=None", "Running products along dim.", along_dim<cumprod>},
 };
-constexpr std::size_t kRowCount = sizeof kRows / sizeof *kRows;
-
-const Signature& signature(std::size_t row) {
-  static const auto all = [] {
-    std::vector<Signature> v;
-    for (const Row& r : kRows) v.emplace_back(r.parameters);
-    return v;
-  }();
-  return all[row];
-}
-
-template <std::size_t row>
-PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded(
-      [&] { return kRows[row].call(Arguments(kRows[row].name, signature(row), self, args, nargs, keywords)); });
-}
-template <std::size_t row>
-PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  if (nargs < 1) return PyErr_Format(PyExc_TypeError, "%s: the first argument, input, is missing", kRows[row].name);
-  return method<row>(args[0], args + 1, nargs - 1, keywords);
-}
-
-// Python keeps pointers to definitions and their strings for ever.
-PyMethodDef* definition(const Row& row, const char* first, _PyCFunctionFastWithKeywords f) {
-  const std::string doc = concat(row.name, "(", first, ", ", row.parameters, ")\n--\n\n", row.doc);
-  return new PyMethodDef{row.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f)),
-                         METH_FASTCALL | METH_KEYWORDS, strdup(doc.c_str())};
-}
-
-template <std::size_t... row>
-void add(py::module_& m, std::index_sequence<row...>) {
-  py::object type = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(tensor_type()));
-  const auto checked = [](PyObject* o) {
-    if (!o) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(o);
-  };
-  ((m.add_object(kRows[row].name, checked(PyCFunction_NewEx(definition(kRows[row], "input", function<row>), nullptr,
-                                                            m.attr("__name__").ptr()))),
-    py::setattr(type, kRows[row].name,
-                checked(PyDescr_NewMethod(tensor_type(), definition(kRows[row], "$self", method<row>))))),
-   ...);
-}
-
 }  // namespace
 
-void bind_reduce(py::module_& m) { add(m, std::make_index_sequence<kRowCount>()); }
+void bind_reduce(py::module_& m) { add_rows<kRows>(m); }
 
 }  // namespace lamina::bind

@@ -310,7 +310,9 @@ class Tensor:
     def bitwise_xor_(self, other: Tensor | _Number) -> Tensor:
         """bitwise_xor_, element by element."""
 
-    def bmm(self, mat2: Tensor) -> Tensor: ...
+    def bmm(self, mat2: Tensor) -> Tensor:
+        """The products of two batches of matrices."""
+
     def bool(self, /) -> Tensor:
         """This tensor as bool: what is not zero is True."""
 
@@ -441,7 +443,9 @@ class Tensor:
     def divide_(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         """div, written into this tensor."""
 
-    def dot(self, other: Tensor) -> Tensor: ...
+    def dot(self, other: Tensor) -> Tensor:
+        """The sum of the products of two vectors' elements."""
+
     def double(self, /) -> Tensor:
         """This tensor as float64."""
 
@@ -816,7 +820,9 @@ class Tensor:
     def masked_scatter(self, mask: Tensor, source: Tensor) -> Tensor: ...
     def masked_scatter_(self, mask: Tensor, source: Tensor) -> Tensor: ...
     def masked_select(self, mask: Tensor) -> Tensor: ...
-    def matmul(self, other: Tensor) -> Tensor: ...
+    def matmul(self, other: Tensor) -> Tensor:
+        """The product of matrices, of batches of them, of vectors, as in PyTorch."""
+
     @overload
     def max(self) -> Tensor:
         """The largest element; with dim, (values, indices) along it; with another tensor, the larger of each pair."""
@@ -863,7 +869,9 @@ class Tensor:
     def mish_(self, /) -> Tensor:
         """mish_, element by element."""
 
-    def mm(self, mat2: Tensor) -> Tensor: ...
+    def mm(self, mat2: Tensor) -> Tensor:
+        """The product of two matrices."""
+
     def moveaxis(self, source: Any, destination: Any) -> Tensor: ...
     def movedim(self, source: Any, destination: Any) -> Tensor: ...
     def msort(self) -> Tensor:
@@ -884,7 +892,9 @@ class Tensor:
     def multiply_(self, other: Tensor | _Number) -> Tensor:
         """mul_, element by element."""
 
-    def mv(self, vec: Tensor) -> Tensor: ...
+    def mv(self, vec: Tensor) -> Tensor:
+        """The product of a matrix and a vector."""
+
     def nan_to_num(
         self, nan: builtins.float = 0.0, posinf: builtins.float | None = None, neginf: builtins.float | None = None
     ) -> Tensor:
@@ -988,7 +998,9 @@ class Tensor:
 
     def normal_(
         self, mean: builtins.float = 0.0, std: builtins.float = 1.0, *, generator: Generator | None = None
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """Overwrites with normal numbers."""
+
     def not_equal(self, other: Tensor | _Number) -> Tensor:
         """ne, element by element."""
 
@@ -996,7 +1008,9 @@ class Tensor:
     def numpy(self, *, force: builtins.bool = False) -> np.ndarray[Any, Any]:
         """This tensor as a NumPy array that shares its memory; force=True detaches, moves and converts it first."""
 
-    def outer(self, vec2: Tensor) -> Tensor: ...
+    def outer(self, vec2: Tensor) -> Tensor:
+        """All products of an element of one vector and one of the other."""
+
     def permute(self, *args: Any) -> Tensor: ...
     def positive(self) -> Tensor:
         """The input itself."""
@@ -1337,7 +1351,9 @@ class Tensor:
     def unfold(self, dimension: builtins.int, size: builtins.int, step: builtins.int) -> Tensor: ...
     def uniform_(
         self, from_: builtins.float = 0.0, to: builtins.float = 1.0, *, generator: Generator | None = None
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """Overwrites with uniform numbers in [from, to)."""
+
     def unique(
         self,
         sorted: builtins.bool = True,
@@ -1371,7 +1387,9 @@ class Tensor:
     ) -> tuple[Tensor, Tensor]:
         """Variance and mean."""
 
-    def vdot(self, other: Tensor) -> Tensor: ...
+    def vdot(self, other: Tensor) -> Tensor:
+        """dot, by another name."""
+
     def view(self, *args: Any) -> Tensor: ...
     def view_as(self, other: Tensor) -> Tensor: ...
     def vsplit(self, indices_or_sections: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
@@ -1642,7 +1660,9 @@ def bitwise_right_shift(input: Tensor | _Number, other: Tensor | _Number) -> Ten
 def bitwise_xor(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """bitwise_xor, element by element."""
 
-def bmm(input: Tensor, mat2: Tensor) -> Tensor: ...
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices."""
+
 def broadcast_to(input: Tensor, size: Sequence[builtins.int]) -> Tensor: ...
 def bucketize(
     input: Tensor | _Number, boundaries: Tensor, *, out_int32: builtins.bool = False, right: builtins.bool = False
@@ -1693,7 +1713,9 @@ def diagonal(input: Tensor, offset: builtins.int = 0, dim1: builtins.int = 0, di
 def div(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """div, element by element."""
 
-def dot(input: Tensor, other: Tensor) -> Tensor: ...
+def dot(input: Tensor, other: Tensor) -> Tensor:
+    """The sum of the products of two vectors' elements."""
+
 def dropout(
     input: Tensor, p: builtins.float = 0.5, train: builtins.bool = True, *, generator: Generator | None = None
 ) -> Tensor:
@@ -1882,7 +1904,9 @@ def lt(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
 def masked_fill(input: Tensor, mask: Tensor, value: _Number) -> Tensor: ...
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor: ...
 def masked_select(input: Tensor, mask: Tensor) -> Tensor: ...
-def matmul(input: Tensor, other: Tensor) -> Tensor: ...
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The product of matrices, of batches of them, of vectors, as in PyTorch."""
+
 @overload
 def max(input: Tensor) -> Tensor:
     """The largest element; with dim, (values, indices) along it; with another tensor, the larger of each pair."""
@@ -1921,7 +1945,9 @@ def minimum(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
 def mish(input: Tensor, /) -> Tensor:
     """mish, element by element."""
 
-def mm(input: Tensor, mat2: Tensor) -> Tensor: ...
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices."""
+
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor: ...
 def mse_loss(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
     """(input − target)²."""
@@ -1932,7 +1958,9 @@ def mul(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
 def multinomial(
     input: Tensor, num_samples: builtins.int, replacement: builtins.bool = False, *, generator: Generator | None = None
 ) -> Tensor: ...
-def mv(input: Tensor, vec: Tensor) -> Tensor: ...
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector."""
+
 def nansum(
     input: Tensor,
     dim: builtins.int | Sequence[builtins.int] | None = None,
@@ -1979,7 +2007,9 @@ def ones_like(
     device: _device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor: ...
-def outer(input: Tensor, vec2: Tensor) -> Tensor: ...
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """All products of an element of one vector and one of the other."""
+
 def pad(input: Tensor, pad: Sequence[builtins.int], mode: str = "constant", value: _Number | None = None) -> Tensor: ...
 def permute(input: Tensor, dims: Sequence[builtins.int]) -> Tensor: ...
 def pow(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
@@ -1995,6 +2025,24 @@ def prod(
     """The product over one dimension, or all."""
 
 def promote_types(type1: _dtype, type2: _dtype) -> _dtype: ...
+def rand(
+    *size: builtins.int | Sequence[builtins.int],
+    generator: Generator | None = None,
+    dtype: _dtype | type[Any] | str | None = ...,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """Uniform numbers in [0, 1)."""
+
+def randn(
+    *size: builtins.int | Sequence[builtins.int],
+    generator: Generator | None = None,
+    dtype: _dtype | type[Any] | str | None = ...,
+    device: _device | str | None = "cpu",
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """Normal numbers with mean 0 and standard deviation 1."""
+
 def reciprocal(input: Tensor, /) -> Tensor:
     """reciprocal, element by element."""
 
@@ -2196,7 +2244,9 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
 
-def vdot(input: Tensor, other: Tensor) -> Tensor: ...
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """dot, by another name."""
+
 def vstack(tensors: Sequence[Tensor]) -> Tensor: ...
 def where(condition: Tensor, input: Tensor | _Number, other: Tensor | _Number) -> Tensor: ...
 def zeros(

@@ -11,7 +11,7 @@ makes them alike. A new `Generator` always starts from the same seed.
 from __future__ import annotations
 
 from lamina import _C
-from lamina._C import Generator, Tensor, default_generator
+from lamina._C import Generator, Tensor, default_generator, rand, randn
 from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
@@ -88,28 +88,6 @@ def _empty_like(like: Tensor, dtype: DType, device: Device) -> Tensor:
 
 def _grad(t: Tensor, on: bool) -> Tensor:
     return t.requires_grad_() if on else t
-
-
-def rand(
-    *size: int,
-    generator: Generator | None = None,
-    dtype: DType = None,
-    device: Device = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Uniform numbers in [0, 1)."""
-    return _grad(_empty(size, dtype, device).uniform_(generator=generator), requires_grad)
-
-
-def randn(
-    *size: int,
-    generator: Generator | None = None,
-    dtype: DType = None,
-    device: Device = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Normal numbers with mean 0 and standard deviation 1."""
-    return _grad(_empty(size, dtype, device).normal_(generator=generator), requires_grad)
 
 
 def rand_like(
