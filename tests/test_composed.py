@@ -226,3 +226,26 @@ def test_divmod_as_of_numbers():
         (divmod(lamina.tensor([7, -7]), lamina.tensor([2, 3])), divmod(np.array([7, -7]), np.array([2, 3]))),
     ):
         assert [t.tolist() for t in ours] == [t.tolist() for t in theirs]
+
+
+def test_mode():
+    def reference(row):
+        found, counts = np.unique(row, return_counts=True)
+        value = found[counts.argmax()]
+        return value, np.flatnonzero(row == value)[-1]
+
+    for shape in ((7,), (4, 50, 3), (1, 1), (3, 1)):
+        x = RNG.integers(-2, 3, shape).astype(np.float64)
+        for dim in range(-len(shape), len(shape)):
+            values, indices = lamina.mode(lamina.tensor(x), dim)
+            rows = np.moveaxis(x, dim, -1)
+            want = [reference(row) for row in rows.reshape(-1, rows.shape[-1])]
+            assert values.shape == rows.shape[:-1] and indices.dtype is lamina.int64
+            assert list(zip(values.numpy().ravel(), indices.numpy().ravel(), strict=True)) == want
+            assert lamina.mode(lamina.tensor(x), dim, True).values.ndim == len(shape)
+    t = lamina.tensor([[1, 2, 2], [3, 3, 1]], dtype=lamina.float32, requires_grad=True)
+    t.mode().values.sum().backward()
+    assert t.grad.tolist() == [[0, 0, 1], [0, 1, 0]]
+    assert lamina.mode(lamina.tensor(3)).values.item() == 3
+    with pytest.raises(IndexError, match=r"mode: dimension 1 of shape \(2, 0\) is empty"):
+        lamina.mode(lamina.zeros(2, 0), 1)

@@ -107,3 +107,82 @@ def test_short_rows(rows, dtype, rtol):
         np.testing.assert_allclose(y.detach().numpy(), a.astype(np.float64).cumsum(1), rtol=rtol)
         np.testing.assert_allclose(x.grad.numpy(), dy[:, ::-1].astype(np.float64).cumsum(1)[:, ::-1], rtol=rtol)
         np.testing.assert_allclose(lamina.from_numpy(a).cumprod(1).numpy(), a.astype(float).cumprod(1), rtol=rtol)
+
+
+# ---- running logsumexp and extremes ----
+
+
+@pytest.mark.parametrize("shape, dim", GEOMETRIES)
+def test_logcumsumexp(shape, dim):
+    x = RNG.uniform(-3, 3, shape)
+    check_op(lambda t: t.logcumsumexp(dim), lambda a: np.logaddexp.accumulate(a, dim), x, length=shape[dim])
+
+
+def test_logcumsumexp_neither_overflows_nor_loses_infinities():
+    x = np.array([-np.inf, 1000.0, 1000.0, -1000.0, np.inf, 3.0, np.nan, 1.0])
+    t = lamina.tensor(x, requires_grad=True)
+    y = t.logcumsumexp(0)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(y.detach().numpy(), np.logaddexp.accumulate(x))
+    y[:4].sum().backward()
+    np.testing.assert_allclose(t.grad.numpy()[:6], [1, 2, 1, 0, 0, 0], atol=1e-12)
+    with pytest.raises(NotImplementedError, match="logcumsumexp"):
+        lamina.tensor([1, 2]).logcumsumexp(0)
+
+
+def running_extreme(x, dim, best):
+    x = np.moveaxis(x, dim, 0)
+    values, indices = np.array(x), np.zeros(x.shape, np.int64)
+    for i in range(1, len(x)):
+        further = np.isnan(x[i]) | best(x[i], values[i - 1])
+        values[i] = np.where(further, x[i], values[i - 1])
+        indices[i] = np.where(further, i, indices[i - 1])
+    return np.moveaxis(values, 0, dim), np.moveaxis(indices, 0, dim)
+
+
+@pytest.mark.parametrize("name, best", [("cummax", np.greater_equal), ("cummin", np.less_equal)])
+@pytest.mark.parametrize("shape, dim", [*GEOMETRIES, ((3, 700, 2), 1), ((600, 300), 0)])
+def test_running_extremes(name, best, shape, dim):
+    f = getattr(lamina, name)
+    distinct = RNG.permutation(np.arange(np.prod(shape))).reshape(shape) / 64
+    check_op(lambda t: f(t, dim).values, lambda a: running_extreme(a, dim, best)[0], distinct, grad=distinct.size < 100)
+    ties = RNG.integers(0, 4, shape).astype(np.float64)
+    ties[RNG.random(shape) < 0.01] = np.nan
+    values, indices = f(lamina.tensor(ties), dim)
+    want = running_extreme(ties, dim, best)
+    np.testing.assert_array_equal(values.numpy(), want[0])
+    np.testing.assert_array_equal(indices.numpy(), want[1])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int64", "int32", "uint8", "bool"])
+def test_running_extremes_of_other_types(dtype):
+    a = RNG.integers(0, 2 if dtype == "bool" else 100, (5, 40))
+    x = lamina.tensor(a).to(getattr(lamina, dtype))
+    for dim in (0, 1):
+        assert x.cummax(dim).values.dtype is x.dtype
+        np.testing.assert_array_equal(to_numpy(x.cummax(dim).values), np.maximum.accumulate(a, dim))
+        np.testing.assert_array_equal(to_numpy(x.cummin(dim).values), np.minimum.accumulate(a, dim))
+
+
+def test_running_extreme_of_a_number():
+    x = lamina.tensor(2.5, requires_grad=True)
+    y = x.cummax(0)
+    (y.values + x.cummin(-1).values + x.logcumsumexp(0)).backward()
+    assert y.indices.tolist() == 0 and x.grad.item() == 3
+
+
+@pytest.mark.parametrize("name", ["cummax", "cummin", "logcumsumexp"])
+def test_running_folds_agree_with_torch(name):
+    torch = pytest.importorskip("torch")
+    for dim in (0, 1, -1):
+        a = RNG.integers(-2, 3, (4, 50, 3)).astype(np.float64)
+        weight = RNG.normal(size=a.shape)
+        ours, theirs = lamina.tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+        y, z = getattr(lamina, name)(ours, dim), getattr(torch, name)(theirs, dim)
+        if name != "logcumsumexp":
+            np.testing.assert_array_equal(y.indices.numpy(), z.indices.numpy())
+            y, z = y.values, z.values
+        (y * lamina.tensor(weight)).sum().backward()
+        (z * torch.tensor(weight)).sum().backward()
+        np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), atol=1e-13)
+        np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), atol=1e-12)

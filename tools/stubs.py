@@ -85,7 +85,9 @@ PARAMETERS = {
     **dict.fromkeys("mat2 vec vec2".split(), "Tensor"),
 }
 PRODUCTS = "matmul dot vdot".split()  # of these, neither operand is a number
-ONE_DIM = "argmax argmin cumprod cumsum log_softmax logcumsumexp softmax".split()  # of these, dim is one number
+ONE_DIM = (
+    "argmax argmin cummax cummin cumprod cumsum log_softmax logcumsumexp softmax".split()
+)  # of these, dim is one number
 # Results where they are not written down or too vague. Functions that come without types return a Tensor otherwise.
 PAIR, MANY = "tuple[Tensor, Tensor]", "tuple[Tensor, ...]"
 RETURNS = {

@@ -46,6 +46,15 @@ void bind_masks(py::module_& m) {
   def_changing(m, "masked_scatter", &masked_scatter_, py::arg("mask"), py::arg("source"));
 }
 
+ScatterFold scatter_fold(const std::string& name) {
+  if (name == "sum") return ScatterFold::sum;
+  if (name == "prod") return ScatterFold::prod;
+  if (name == "mean") return ScatterFold::mean;
+  if (name == "amax") return ScatterFold::amax;
+  check(name == "amin", "scatter_reduce: reduce must be 'sum', 'prod', 'mean', 'amax' or 'amin', got '", name, "'");
+  return ScatterFold::amin;
+}
+
 void bind_along(py::module_& m) {
   def_both(m, "gather", &gather, py::arg("dim"), py::arg("index"), ReleaseGil());
   def_both(m, "take_along_dim", &take_along_dim, py::arg("indices"), py::arg("dim") = py::none(), ReleaseGil());
@@ -61,6 +70,13 @@ void bind_along(py::module_& m) {
   def_changing(m, "scatter", scatter, py::arg("dim"), py::arg("index"), py::arg("value"), py::kw_only(),
                py::arg("reduce") = py::none());
   def_changing(m, "scatter_add", &scatter_add_, py::arg("dim"), py::arg("index"), py::arg("src"));
+  def_both(
+      m, "scatter_reduce",
+      [](const Tensor& t, std::int64_t dim, const Tensor& index, const Tensor& source, const std::string& reduce,
+         bool include_self) { return scatter_reduce(t, dim, index, source, scatter_fold(reduce), include_self); },
+      py::arg("dim"), py::arg("index"), py::arg("src"), py::arg("reduce"), py::kw_only(),
+      py::arg("include_self") = true, ReleaseGil(),
+      "Every element becomes the sum, prod, mean, amax or amin of itself and of those that the index sends to it.");
   m.def("one_hot", &one_hot, py::arg("input"), py::arg("num_classes") = -1, ReleaseGil());
 }
 

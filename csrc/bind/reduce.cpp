@@ -55,6 +55,18 @@ PyObject* along_dim(const Arguments& a) {
   return run(x.numel(), [&] { return f(x, dim, dtype); });
 }
 
+PyObject* logcumsumexp_call(const Arguments& a) {
+  const Tensor x = a.tensor(0);
+  const std::int64_t dim = a.integer(1);
+  return run(x.numel(), [&] { return logcumsumexp(x, dim); });
+}
+template <ValuesIndices (*f)(const Tensor&, std::int64_t)>
+PyObject* running_extreme(const Arguments& a) {
+  const Tensor x = a.tensor(0);
+  const std::int64_t dim = a.integer(1);
+  return run(x.numel(), [&] { return f(x, dim); });
+}
+
 PyObject* prod_call(const Arguments& a) {
   const Tensor x = a.tensor(0);
   const MaybeDim dim = a.dim(1);
@@ -172,6 +184,11 @@ constexpr CallRow kRows[] = {
     {"log_softmax", "dim, dtype=None", "The logarithm of softmax, without loss.", along_dim<log_softmax>},
     {"cumsum", "dim, *, dtype=None", "Running sums along dim.", along_dim<cumsum>},
     {"cumprod", "dim, *, dtype=None", "Running products along dim.", along_dim<cumprod>},
+    {"logcumsumexp", "dim", "log(cumsum(exp(input))) along dim without overflow.", logcumsumexp_call},
+    {"cummax", "dim", "The largest element so far along dim, and where the last such stands: (values, indices).",
+     running_extreme<cummax>},
+    {"cummin", "dim", "The smallest element so far along dim, and where the last such stands: (values, indices).",
+     running_extreme<cummin>},
 };
 }  // namespace
 

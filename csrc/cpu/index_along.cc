@@ -86,9 +86,17 @@ void put(AlongLoop l) {
     long_index(l) ? scatter_of<T, std::int64_t, Put>(l) : scatter_of<T, std::int32_t, Put>(l);
   });
 }
+template <class T, template <class> class Op>
+void fold(AlongLoop l) {
+  long_index(l) ? scatter_of<T, std::int64_t, Op>(l) : scatter_of<T, std::int32_t, Op>(l);
+}
 template <class T>
-void add(AlongLoop l) {
-  long_index(l) ? scatter_of<T, std::int64_t, Add>(l) : scatter_of<T, std::int32_t, Add>(l);
+void fill_folds(IndexTable& t, DType type) {
+  const int i = static_cast<int>(type);
+  t.along_add[i] = fold<T, Add>;
+  t.along_multiply[i] = fold<T, Multiply>;
+  t.along_largest[i] = fold<T, Largest>;
+  t.along_smallest[i] = fold<T, Smallest>;
 }
 
 }  // namespace
@@ -96,12 +104,12 @@ void add(AlongLoop l) {
 void fill_index_along(IndexTable& t) {
   t.along_gather = gather;
   t.along_put = put;
-  t.along_add[static_cast<int>(DType::f32)] = add<float>;
-  t.along_add[static_cast<int>(DType::f64)] = add<double>;
-  t.along_add[static_cast<int>(DType::i64)] = add<std::int64_t>;
-  t.along_add[static_cast<int>(DType::i32)] = add<std::int32_t>;
-  t.along_add[static_cast<int>(DType::u8)] = add<std::uint8_t>;
-  t.along_add[static_cast<int>(DType::b8)] = add<Truth>;
+  fill_folds<float>(t, DType::f32);
+  fill_folds<double>(t, DType::f64);
+  fill_folds<std::int64_t>(t, DType::i64);
+  fill_folds<std::int32_t>(t, DType::i32);
+  fill_folds<std::uint8_t>(t, DType::u8);
+  t.along_add[static_cast<int>(DType::b8)] = fold<Truth, Add>;
 }
 
 }  // namespace LAMINA_TARGET

@@ -61,6 +61,24 @@ struct Add {
   }
 };
 
+template <class T>
+struct Multiply {
+  static LAMINA_INLINE void one(T& dense, T& indexed) { indexed = static_cast<T>(indexed * dense); }
+};
+// A NaN is more extreme than any number.
+template <class T>
+struct Largest {
+  static LAMINA_INLINE void one(T& dense, T& indexed) {
+    if (dense > indexed || dense != dense) indexed = dense;
+  }
+};
+template <class T>
+struct Smallest {
+  static LAMINA_INLINE void one(T& dense, T& indexed) {
+    if (dense < indexed || dense != dense) indexed = dense;
+  }
+};
+
 // Calls run with an unsigned integer of the type's size: bits are moved, whatever they mean.
 template <class Run>
 LAMINA_INLINE void with_bits(DType t, Run run) {

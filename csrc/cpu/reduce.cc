@@ -42,6 +42,8 @@ void fill_fold(Reduce* row) {
 void fill_reduce_extreme(ReduceTable&);
 void fill_reduce_moments(ReduceTable&);
 void fill_reduce_scan(ReduceTable&);
+void fill_reduce_scan_extreme(ReduceTable&);
+void fill_reduce_scan_log(ReduceTable&);
 void fill_reduce_softmax(ReduceTable&);
 
 void fill_reduce(ReduceTable& t) {
@@ -51,6 +53,8 @@ void fill_reduce(ReduceTable& t) {
   fill_reduce_extreme(t);
   fill_reduce_moments(t);
   fill_reduce_scan(t);
+  fill_reduce_scan_extreme(t);
+  fill_reduce_scan_log(t);
   fill_reduce_softmax(t);
 }
 

@@ -4,6 +4,7 @@
 #include "cpu/elementwise_move.h"
 #include "cpu/reduce_driver.h"
 #include "cpu/reduce_lanes.h"
+#include "cpu/reduce_strips.h"
 #include "cpu/reduce_tile.h"
 
 namespace lamina {
@@ -62,8 +63,6 @@ Carry<In> join_run(const In* x, std::int64_t n, std::int64_t step) {
   return Op::join(Op::join(a[0], a[1]), Op::join(a[2], a[3]));
 }
 
-constexpr std::int64_t kColumns = 256;  // columns walked side by side
-
 template <class Op, class In>
 void scan_columns(const In* x, In* out, const Along& s, std::int64_t step, std::int64_t columns) {
   alignas(64) Carry<In> carry[kColumns];
@@ -73,19 +72,6 @@ void scan_columns(const In* x, In* out, const Along& s, std::int64_t step, std::
       carry[c] = Op::join(carry[c], static_cast<Carry<In>>(widen(x[r * step + c])));
       out[r * step + c] = convert<In>(carry[c]);
     }
-}
-
-// body(first element, columns) for every strip of columns of every outer index.
-template <class Body>
-void for_each_strip(const Along& s, Body body) {
-  const std::int64_t strips = (s.inner + kColumns - 1) / kColumns;
-  parallel_for(s.outer * strips, grain_for(s.length * smaller(s.inner, kColumns)),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t t = begin; t < end; ++t) {
-                   const std::int64_t first = t % strips * kColumns;
-                   body(t / strips * s.length * s.inner + first, smaller(kColumns, s.inner - first));
-                 }
-               });
 }
 
 // A vector of the tile's columns, in place.

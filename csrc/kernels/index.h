@@ -57,7 +57,11 @@ struct IndexTable {
 
   void (*along_gather)(AlongLoop loop);
   void (*along_put)(AlongLoop loop);
+  // An element that an index names several times gets all of them, in their order; null as for add.
   void (*along_add[kDTypeCount])(AlongLoop loop);
+  void (*along_multiply[kDTypeCount])(AlongLoop loop);
+  void (*along_largest[kDTypeCount])(AlongLoop loop);
+  void (*along_smallest[kDTypeCount])(AlongLoop loop);
 
   // Masks, one byte an element. counts[c] becomes the number of true elements before chunk c of kMaskChunk elements;
   // one more entry has the total.

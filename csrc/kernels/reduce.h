@@ -95,6 +95,8 @@ using SoftmaxGrad = void (*)(Along shape, Reduction statistics, const void* y, c
 static constexpr bool scan_in_two_steps(const Along& a) { return a.inner == 1 && a.length >= 2 * kRowChunk; }
 static constexpr std::int64_t scan_chunks(const Along& a) { return a.outer * ((a.length + kRowChunk - 1) / kRowChunk); }
 using Scan = void (*)(Along shape, bool reverse, const void* x, void* y, void* scratch);
+using ScanExtreme = void (*)(Along shape, const void* x, void* y, std::int64_t* indices);
+using LogScan = void (*)(Along shape, const void* x, void* y);
 using ScanGrad = void (*)(Along shape, const void* x, const void* y, const void* dy, void* dx);
 
 // By input type; null: not defined for it. Of 16-bit floats sums, means and scans are read as they are; for the others
@@ -111,6 +113,9 @@ struct ReduceTable {
   // In two steps `scratch` has room for scan_chunks() numbers of 8 bytes.
   Scan cumsum[kDTypeCount], cumprod[kDTypeCount];
   ScanGrad cumprod_grad[kDTypeCount];
+  ScanExtreme cummax[kDTypeCount], cummin[kDTypeCount];  // of the last of equal elements; a NaN stays
+  LogScan logcumsumexp[kDTypeCount];
+  ScanGrad logcumsumexp_grad[kDTypeCount];
   ScanGrad prod_grad[kDTypeCount];  // y and dy have length 1
 };
 

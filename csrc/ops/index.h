@@ -38,6 +38,10 @@ void masked_scatter_(const Tensor& t, const Tensor& mask, const Tensor& source);
 Tensor gather(const Tensor& t, std::int64_t dim, const Tensor& index);
 void scatter_(const Tensor& t, std::int64_t dim, const Tensor& index, const Arg& source);
 void scatter_add_(const Tensor& t, std::int64_t dim, const Tensor& index, const Tensor& source);
+// x[index[i]] becomes the fold of itself, unless it is left out, and of all source[i] (index_scatter_reduce.cpp).
+enum class ScatterFold { sum, prod, mean, amax, amin };
+Tensor scatter_reduce(const Tensor& t, std::int64_t dim, const Tensor& index, const Tensor& source, ScatterFold fold,
+                      bool include_self);
 Tensor take_along_dim(const Tensor& t, const Tensor& indices, std::optional<std::int64_t> dim);
 Tensor one_hot(const Tensor& t, std::int64_t classes);  // classes -1: as many as there are
 

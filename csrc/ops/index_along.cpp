@@ -1,4 +1,6 @@
 // gather and scatter: an index of the tensor's own rank that stands for one dimension.
+#include "ops/index_along.h"
+
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "kernels/index.h"
@@ -55,16 +57,43 @@ void write_along(const Tensor& t, const Tensor& index, const Tensor& source, int
 }
 
 void add_along(const Tensor& t, const Tensor& index, const Tensor& source, int dim) {
+  fold_along(kernels(t.device()).index.along_add, "scatter_add", t, index, source, dim);
+}
+
+}  // namespace
+
+void fold_along(AlongKernels table, const char* name, const Tensor& t, const Tensor& index, const Tensor& source,
+                int dim) {
   const DType wide = t.dtype() == DType::b8 ? DType::b8 : compute_type(t.dtype());
   if (wide != t.dtype()) {
-    const Tensor sum = to_dtype(t, wide);
-    add_along(sum, index, to_dtype(source, wide), dim);
-    return write_copy(t, sum);
+    const Tensor whole = to_dtype(t, wide);
+    fold_along(table, name, whole, index, to_dtype(source, wide), dim);
+    return write_copy(t, whole);
   }
-  move_along(source, index, t, dim, [wide](const AlongLoop& l, const IndexTable& k) {
-    current_stream().launch(require(k.along_add[static_cast<int>(wide)], "scatter_add", {}), l);
-  });
+  const auto kernel = require(table[static_cast<int>(wide)], name, t.device());
+  move_along(source, index, t, dim,
+             [kernel](const AlongLoop& l, const IndexTable&) { current_stream().launch(kernel, l); });
 }
+
+int check_scatter(const char* op, const Tensor& t, std::int64_t asked_dim, const Tensor& index, const Tensor& source) {
+  const int dim = wrap_dim(asked_dim, t.ndim(), op);
+  check_rank(op, t, index);
+  check(source.ndim() == t.ndim(), op, ": expected a source with ", t.ndim(), " dimensions, got shape ",
+        source.shape());
+  check_inside(op, "input", index, t, dim);
+  check_inside(op, "source", index, source, -1);
+  check_in_range(op, index, dim, t.shape()[dim]);
+  return dim;
+}
+
+Tensor spread_to(const Tensor& part, const Dims& shape) {
+  if (part.shape() == shape) return part;
+  const Tensor whole = full(shape, Scalar(0), part.dtype(), part.device());
+  write_copy(view_of(whole, part.shape(), whole.strides(), 0), part);
+  return whole;
+}
+
+namespace {
 
 Tensor zero_number(const Tensor& like) { return full({}, Scalar(0), like.dtype(), like.device()); }
 
@@ -73,14 +102,8 @@ void scatter_into(const char* op, const Tensor& given, std::int64_t asked_dim, c
                   const Tensor& given_source, bool accumulate) {
   const Tensor t = at_least_1d(given), index = at_least_1d(given_index);
   const Tensor source = given_source.ndim() == 0 ? expand(given_source, index.shape()) : given_source;
-  const int dim = wrap_dim(asked_dim, t.ndim(), op);
-  check_rank(op, t, index);
-  check(source.ndim() == t.ndim(), op, ": expected a source with ", t.ndim(), " dimensions, got shape ",
-        source.shape());
-  check_inside(op, "input", index, t, dim);
-  check_inside(op, "source", index, source, -1);
+  const int dim = check_scatter(op, t, asked_dim, index, source);
   check_writable(op, t);
-  check_in_range(op, index, dim, t.shape()[dim]);
   const bool recorded = is_floating(t.dtype()) && needs_grad(t, source);
   Ref<Node> node;
   if (recorded)
@@ -88,15 +111,7 @@ void scatter_into(const char* op, const Tensor& given, std::int64_t asked_dim, c
         make_node(op, {&t, &source},
                   [index = save(index), dim, shape = source.shape(), type = source.dtype(), accumulate](Gradients& g) {
                     const Tensor& dy = g.of_output();
-                    if (g.wants(1)) {
-                      const Tensor part = gather(dy, dim, index.get());
-                      Tensor whole = part;
-                      if (part.shape() != shape) {
-                        whole = full(shape, Scalar(0), dy.dtype(), dy.device());
-                        write_copy(view_of(whole, part.shape(), whole.strides(), 0), part);
-                      }
-                      g.give(1, to_dtype(whole, type));
-                    }
+                    if (g.wants(1)) g.give(1, to_dtype(spread_to(gather(dy, dim, index.get()), shape), type));
                     if (!g.wants(0)) return;
                     if (accumulate) return g.give(0, dy);
                     const Tensor rest = clone(dy);

@@ -54,6 +54,9 @@ Tensor log_softmax(const Tensor& x, std::int64_t dim, MaybeDType dtype = {});
 // ---- reduce_scan.cpp ----
 Tensor cumsum(const Tensor& x, std::int64_t dim, MaybeDType dtype = {});
 Tensor cumprod(const Tensor& x, std::int64_t dim, MaybeDType dtype = {});
+Tensor logcumsumexp(const Tensor& x, std::int64_t dim);
+ValuesIndices cummax(const Tensor& x, std::int64_t dim);
+ValuesIndices cummin(const Tensor& x, std::int64_t dim);
 
 // ---- for the files above: unrecorded ----
 

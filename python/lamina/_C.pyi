@@ -389,6 +389,12 @@ class Tensor:
         """The vector product along a dimension of size 3, by default the first of that size."""
 
     def cuda(self, device: builtins.int = 0) -> Tensor: ...
+    def cummax(self, dim: builtins.int) -> ValuesIndices:
+        """The largest element so far along dim, and where the last such stands: (values, indices)."""
+
+    def cummin(self, dim: builtins.int) -> ValuesIndices:
+        """The smallest element so far along dim, and where the last such stands: (values, indices)."""
+
     def cumprod(self, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
         """Running products along dim."""
 
@@ -763,6 +769,9 @@ class Tensor:
     def logaddexp(self, other: Tensor) -> Tensor:
         """log(exp(input) + exp(other)) without overflow."""
 
+    def logcumsumexp(self, dim: builtins.int) -> Tensor:
+        """log(cumsum(exp(input))) along dim without overflow."""
+
     def logical_and(self, other: Tensor | _Number) -> Tensor:
         """logical_and, element by element."""
 
@@ -871,6 +880,9 @@ class Tensor:
 
     def mm(self, mat2: Tensor) -> Tensor:
         """The product of two matrices."""
+
+    def mode(self, dim: builtins.int = -1, keepdim: builtins.bool = False) -> ValuesIndices:
+        """The element that comes most often along dim, the smallest of several, and where the last such stands."""
 
     def moveaxis(self, source: Any, destination: Any) -> Tensor: ...
     def movedim(self, source: Any, destination: Any) -> Tensor: ...
@@ -1119,6 +1131,16 @@ class Tensor:
     ) -> Tensor: ...
     def scatter_add(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
     def scatter_add_(self, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
+    def scatter_reduce(
+        self, dim: builtins.int, index: Tensor, src: Tensor, reduce: str, *, include_self: builtins.bool = True
+    ) -> Tensor:
+        """Every element becomes the sum, prod, mean, amax or amin of itself and of those that the index sends to it."""
+
+    def scatter_reduce_(
+        self, dim: builtins.int, index: Tensor, src: Tensor, reduce: str, *, include_self: builtins.bool = True
+    ) -> Tensor:
+        """scatter_reduce, written into this tensor."""
+
     def select(self, dim: builtins.int, index: builtins.int) -> Tensor: ...
     def selu(self, /) -> Tensor:
         """selu, element by element."""
@@ -1701,6 +1723,12 @@ def cross_entropy(
 ) -> Tensor:
     """Cross-entropy of logits (N, C, …) with class indices (N, …) or with probabilities of the input's shape."""
 
+def cummax(input: Tensor, dim: builtins.int) -> ValuesIndices:
+    """The largest element so far along dim, and where the last such stands: (values, indices)."""
+
+def cummin(input: Tensor, dim: builtins.int) -> ValuesIndices:
+    """The smallest element so far along dim, and where the last such stands: (values, indices)."""
+
 def cumprod(input: Tensor, dim: builtins.int, *, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
     """Running products along dim."""
 
@@ -1877,6 +1905,9 @@ def log2(input: Tensor, /) -> Tensor:
 
 def log_softmax(input: Tensor, dim: builtins.int, dtype: _dtype | type[Any] | str | None = None) -> Tensor:
     """The logarithm of softmax, without loss."""
+
+def logcumsumexp(input: Tensor, dim: builtins.int) -> Tensor:
+    """log(cumsum(exp(input))) along dim without overflow."""
 
 def logical_and(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """logical_and, element by element."""
@@ -2074,6 +2105,11 @@ def scatter(
     input: Tensor, dim: builtins.int, index: Tensor, value: Tensor | _Number, *, reduce: str | None = None
 ) -> Tensor: ...
 def scatter_add(input: Tensor, dim: builtins.int, index: Tensor, src: Tensor) -> Tensor: ...
+def scatter_reduce(
+    input: Tensor, dim: builtins.int, index: Tensor, src: Tensor, reduce: str, *, include_self: builtins.bool = True
+) -> Tensor:
+    """Every element becomes the sum, prod, mean, amax or amin of itself and of those that the index sends to it."""
+
 def searchsorted(
     sorted_sequence: Tensor, input: Tensor | _Number, *, out_int32: builtins.bool = False, right: builtins.bool = False
 ) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "addmv", "addr", "aminmax", "cdist", "corrcoef", "cov", "cross", "dist", "ger", "histc", "inner", "isin", "kron",
-    "logaddexp", "msort", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "quantile", "tensordot", "trace", "trapezoid",
+    "logaddexp", "mode", "msort", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "quantile", "tensordot", "trace", "trapezoid",
     "trapz",
 ]  # fmt: skip
 
@@ -213,8 +213,28 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     values, indices = input.sort(dim)
     middle = ((~_C.isnan(values)).sum(dim, True) - 1).clamp(min=0) // 2
     values, indices = values.gather(dim, middle), indices.gather(dim, middle)
-    parts = (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
-    return _C.ValuesIndices(parts)  # type: ignore[call-arg, arg-type]  # as tuple() does, it takes a sequence
+    return _values_indices(values, indices) if keepdim else _values_indices(values.squeeze(dim), indices.squeeze(dim))
+
+
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The element that comes most often along dim, the smallest of several, and where the last such stands."""
+    if input.ndim == 0:
+        return _values_indices(input, _C.zeros((), dtype=_C.int64))
+    if input.shape[dim] == 0:
+        raise IndexError(f"mode: dimension {dim} of shape {input.shape} is empty")
+    values, order = input.detach().sort(dim)
+    length = input.shape[dim]
+    places = _C.arange(length).reshape(-1, *[1] * (input.ndim - 1 - dim % input.ndim))
+    begins = values.narrow(dim, 1, length - 1) != values.narrow(dim, 0, length - 1)
+    begins = _C.cat([_C.zeros_like(values.narrow(dim, 0, 1), dtype=_C.bool), begins], dim)
+    run = places - _C.cummax(_C.where(begins, places, 0), dim).values  # of equal elements so far
+    indices = order.gather(dim, run.argmax(dim, True))
+    picked = input.gather(dim, indices)
+    return _values_indices(picked, indices) if keepdim else _values_indices(picked.squeeze(dim), indices.squeeze(dim))
+
+
+def _values_indices(values: Tensor, indices: Tensor) -> Any:
+    return _C.ValuesIndices((values, indices))  # type: ignore[call-arg, arg-type]  # as tuple() does, it takes a sequence
 
 
 def msort(input: Tensor) -> Tensor:
