@@ -322,6 +322,8 @@ def test_einsum_stretches_ones_and_takes_lists():
         (lambda: F.linear(lamina.ones(2, 3), lamina.ones(4, 5)), ValueError, "linear: weight expects 5 input features but input has 3"),
         (lambda: F.linear(lamina.ones(2, 3), lamina.ones(4, 3), lamina.ones(3)), ValueError, r"bias must have shape \(4,\), got \(3,\)"),
         (lambda: _C.linear(lamina.ones(2, 3), lamina.ones(4, 3), activation="nope"), ValueError, "unknown activation 'nope'"),
+        (lambda: _C.linear(lamina.ones(2, 3), lamina.ones(4, 3), activation="isnan"), ValueError, "isnan cannot be an activation"),
+        (lambda: _C.linear(lamina.ones(2, 3), lamina.ones(4, 3), activation="elu"), ValueError, "elu cannot be an activation"),
         (lambda: lamina.einsum("ij,jk->ik", lamina.ones(2, 2)), ValueError, "names 2 operands, 1 given"),
         (lambda: lamina.einsum("ij->k", lamina.ones(2, 2)), ValueError, "output index 'k'"),
         (lambda: lamina.einsum("i->ii", lamina.ones(2)), ValueError, "appears twice"),

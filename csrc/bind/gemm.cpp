@@ -9,8 +9,10 @@
 namespace lamina::bind {
 namespace {
 
-#define LAMINA_TAKES_PARAMETERS(name, kind, saves, signature) sizeof(signature) > 1,
-constexpr bool kTakesParameters[] = {LAMINA_UNARY_OPS(LAMINA_TAKES_PARAMETERS)};
+// Those that take parameters, or give no numbers of the product's type, do not fit into its epilogue.
+#define LAMINA_FITS_EPILOGUE(name, kind, saves, signature) \
+  sizeof(signature) == 1 && !(Kind::kind == Kind::bits || Kind::kind == Kind::predicate),
+constexpr bool kFitsEpilogue[] = {LAMINA_UNARY_OPS(LAMINA_FITS_EPILOGUE)};
 
 std::optional<UnaryOp> activation_named(const Arguments& a, int i) {
   PyObject* const given = a.get(i);
@@ -18,7 +20,7 @@ std::optional<UnaryOp> activation_named(const Arguments& a, int i) {
   const char* name = PyUnicode_Check(given) ? text_of(given) : "";
   for (int op = 0; op < kUnaryOps; ++op) {
     if (std::strcmp(name, name_of(static_cast<UnaryOp>(op))) != 0) continue;
-    check(!kTakesParameters[op], "linear: ", name, " takes parameters and cannot be an activation here; call it after");
+    check(kFitsEpilogue[op], "linear: ", name, " cannot be an activation here; call it on the result");
     return static_cast<UnaryOp>(op);
   }
   fail(ErrorKind::value, "linear: unknown activation ", py::repr(given).cast<std::string>());
