@@ -472,11 +472,52 @@ def test_an_option_set_inside_a_captured_step_is_refused():
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
-def test_a_schedule_inside_a_captured_step_is_refused():
-    optimizer = optim.SGD([nn.Parameter(lamina.ones(2))], lr=1.0)
+SCHEDULES = {
+    "exponential": lambda optimizer, m: m.ExponentialLR(optimizer, 0.8),
+    "one cycle": lambda optimizer, m: m.OneCycleLR(optimizer, 0.3, total_steps=30),
+    "one after the other": lambda optimizer, m: m.SequentialLR(
+        optimizer, [m.LinearLR(optimizer, 0.1, 1.0, 3), m.StepLR(optimizer, 2, 0.5)], [3]
+    ),
+    "both at once": lambda optimizer, m: m.ChainedScheduler(
+        [m.ExponentialLR(optimizer, 0.9), m.MultiStepLR(optimizer, [2, 5], 0.1)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_inside_a_captured_step_is_the_eager_one(name):
+    def run(wrap):
+        model = network()
+        optimizer = optim.Adam(model.parameters(), lr=0.05)
+        schedule = SCHEDULES[name](optimizer, optim.lr_scheduler)
+
+        def step(x):
+            optimizer.zero_grad()
+            (model(x) ** 2).sum().backward()
+            optimizer.step()
+            schedule.step()
+
+        step, rates = wrap(step), []
+        rng = np.random.default_rng(0)
+        for _ in range(9):
+            step(lamina.tensor(rng.standard_normal((4, 5)).astype(np.float32)))
+            rates.append(optimizer.param_groups[0]["lr"])
+        return rates, schedule.last_epoch, [to_numpy(p).tobytes() for p in model.parameters()]
+
+    assert run(lamina.capture) == run(lambda step: step)
+
+
+def test_what_a_schedule_cannot_do_inside_a_captured_step():
+    p = nn.Parameter(lamina.ones(2))
+    p.grad = lamina.ones(2)
+    optimizer = optim.SGD([p], lr=1.0)
     schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    with pytest.raises(RuntimeError, match="outside of the captured"):
-        lamina.capture(lambda: schedule.step())()
+    with pytest.raises(RuntimeError, match="SGD: step.. after its schedule's in a captured function"):
+        lamina.capture(lambda: (schedule.step(), optimizer.step()))()
+    assert optimizer.param_groups[0]["lr"] == 1.0 and schedule.last_epoch == 0
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    with pytest.raises(RuntimeError, match="outside of the captured function"):
+        lamina.capture(lambda: plateau.step(1.0))()
 
 
 # ---- bad input ----

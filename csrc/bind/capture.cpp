@@ -236,6 +236,8 @@ class Step {
     gather_tensors(results_, expected);
     return recording().survivors(expected);
   }
+  // What Python does after each replay: schedules.
+  void at_the_end(const py::object& call) { at_the_end_.push_back(call); }
   void watch(const py::object& module) { flags_.emplace_back(module, module.attr("training")); }
 
   bool fits(PyObject* args, PyObject* kwargs, std::vector<Source>& sources) const {
@@ -265,7 +267,10 @@ class Step {
       recording_->replay();
     }
     long_ = std::chrono::steady_clock::now() - start > kWorthReleasing;
-    return results(copied);
+    py::object returned = results(copied);
+    lock.unlock();
+    for (const py::object& call : at_the_end_) call();
+    return returned;
   }
 
   std::string signature() const {
@@ -282,6 +287,7 @@ class Step {
   std::unique_ptr<Recording> recording_;
   Nest arguments_, results_;
   std::vector<std::pair<py::object, py::object>> flags_;
+  std::vector<py::object> at_the_end_;
   bool grad_mode_ = true;
   bool long_ = false;
   std::mutex running_;
@@ -330,6 +336,7 @@ void bind_capture(py::module_& m) {
       .def("results", &Step::results, py::arg("copied"))
       .def(
           "timings", [](Step& s, int replays) { return s.recording().timings(replays); }, py::arg("replays"))
+      .def("at_the_end", &Step::at_the_end, py::arg("call"))
       .def("watch", &Step::watch, py::arg("module"))
       .def_property_readonly("survivors", &Step::survivors)
       .def_property_readonly("signature", &Step::signature)

@@ -16,6 +16,8 @@ __all__ = ["Captured", "capture", "is_capturing"]
 
 # The modules called while a step is recorded: a replay is valid only in the mode, training or not, that they were in.
 modules_called: list[Any] | None = None
+# What is put off to the end of the step, of every replay too: an optimiser and the step of its schedule.
+at_the_end: list[tuple[Any, Callable[[], object]]] | None = None
 
 
 def is_capturing() -> bool:
@@ -44,17 +46,21 @@ class Captured:
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the function; what it launches is kept for calls to come."""
-        global modules_called
+        global modules_called, at_the_end
         step = _C._Recording()
-        outer, modules_called = modules_called, []
+        outer, modules_called, at_the_end = (modules_called, at_the_end), [], []
         try:
             with step:
                 args, kwargs = step.take_arguments(args, kwargs)
                 step.take_results(self._fn(*args, **kwargs))
             for module in modules_called:
                 step.watch(module)
+            put_off = [call for _, call in at_the_end]
         finally:
-            modules_called = outer
+            modules_called, at_the_end = outer
+        for call in put_off:
+            step.at_the_end(call)
+            call()
         # State that the first call makes, such as momentum, would be made anew by every replay: record the next call.
         if step.survivors and step.signature not in self._left_behind:
             self._left_behind = [step.signature, *self._left_behind[: self._limit]]
@@ -123,7 +129,8 @@ def capture(fn: Callable[..., Any] | None = None, *, copy_outputs: bool = True, 
 
     The function runs in Python only when it is recorded: what it prints, counts or decides happens once, and numbers that
     change from call to call must be arguments or tensors. Reading a value inside it (item(), bool(), numpy() ...) is an
-    error. Parameters, optimisers and generators are used directly and change as they do without capture; arguments are
+    error. A schedule's step() takes effect when the call ends, and at the end of every replay. Parameters, optimisers and
+    generators are used directly and change as they do without capture; arguments are
     copies. Data made from Python numbers inside it are constants, an array is read again each time.
 
     Returned tensors have no history, and are fresh ones; with copy_outputs=False they are the buffers of the recording,

@@ -1,7 +1,7 @@
 """Schedules of the learning rate, with PyTorch's names and numbers.
 
-A schedule writes group["lr"], which lives in a tensor, so that captured steps follow it: call `scheduler.step()` between
-them. The course's own: ×0.9 every 5th epoch is StepLR(optimizer, 5, 0.9), η₀ / (1 + rate · epoch) is InverseTimeLR.
+A schedule writes group["lr"], which lives in a tensor, so that captured steps follow it. `scheduler.step()` may stand
+between them or inside, after the optimiser's: there it is put off to the end of the call, and of every replay. The course's own: ×0.9 every 5th epoch is StepLR(optimizer, 5, 0.9), η₀ / (1 + rate · epoch) is InverseTimeLR.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import cos, inf, pi
 
+from lamina import _capture
 from lamina._capture import is_capturing
 
 TYPE_CHECKING = False
@@ -25,12 +26,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _refuse_capture(name: str) -> None:
-    if is_capturing():
+def _put_off(schedule: LRScheduler) -> bool:
+    """Inside a captured step: its replays run no Python, but what follows them can."""
+    if not is_capturing():
+        return False
+    if _capture.at_the_end is None:
         raise RuntimeError(
-            f"{name}: a schedule is Python, which replays do not run; call its step() outside of the captured function, "
-            "whose recordings follow group['lr']"
+            f"{type(schedule).__name__}: only lamina.capture can put step() off to the end of a recording"
         )
+    _capture.at_the_end.append((schedule.optimizer, schedule.step))
+    return True
 
 
 def _of_each_group(name: str, value: Any, groups: Sequence[Any]) -> list[Any]:
@@ -66,7 +71,8 @@ class LRScheduler:
 
     def step(self) -> None:
         """On to the next epoch, or batch."""
-        _refuse_capture(type(self).__name__)
+        if _put_off(self):
+            return
         self.last_epoch += 1
         self._write()
 
@@ -385,6 +391,8 @@ class SequentialLR(LRScheduler):
         self.schedulers[0]._restart()
 
     def step(self) -> None:
+        if _put_off(self):
+            return
         self.last_epoch += 1
         at = bisect_right(self.milestones, self.last_epoch)
         if at > 0 and self.milestones[at - 1] == self.last_epoch:
@@ -415,6 +423,8 @@ class ChainedScheduler(LRScheduler):
         self.last_epoch = 0
 
     def step(self) -> None:
+        if _put_off(self):
+            return
         self.last_epoch += 1
         for scheduler in self.schedulers:
             scheduler.step()
@@ -472,7 +482,11 @@ class ReduceLROnPlateau:
 
     def step(self, metrics: Any) -> None:
         """Takes the metric of one more epoch."""
-        _refuse_capture("ReduceLROnPlateau")
+        if is_capturing():
+            raise RuntimeError(
+                "ReduceLROnPlateau: it decides by the value of a metric, which is not known while a step is captured; call "
+                "step() outside of the captured function, whose recordings follow group['lr']"
+            )
         metric = float(metrics)
         self.last_epoch += 1
         if self.is_better(metric, self.best):

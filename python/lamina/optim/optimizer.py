@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina._C import Tensor
+from lamina import _capture
 from lamina._capture import is_capturing
 from lamina.autograd.grad_mode import enable_grad, no_grad
 
@@ -243,6 +244,11 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if _capture.at_the_end and any(of is self for of, _ in _capture.at_the_end):
+            raise RuntimeError(
+                f"{type(self).__name__}: step() after its schedule's in a captured function, where a schedule takes effect "
+                "only at the end; call the schedule's step() last"
+            )
         for engine in self._engines:
             engine.step()
         return loss
