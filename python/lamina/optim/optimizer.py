@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lamina import _C
+from lamina import _C, _capture
 from lamina._C import Tensor
-from lamina import _capture
 from lamina._capture import is_capturing
 from lamina.autograd.grad_mode import enable_grad, no_grad
 
