@@ -112,7 +112,7 @@ const EntryOf<In>* select_from(const Rows<In>& r, std::int64_t row, std::int64_t
   const std::int64_t at = row * r.shape.length;
   std::int64_t i = begin;
   for (; i < end && best.open(); ++i) best.push(E::make(r.key(at + i), i));
-  constexpr int kLook = 64;
+  constexpr int kLook = 32;
   for (; i < end; i += kLook) {
     const int n = static_cast<int>(end - i < kLook ? end - i : kLook);
     Key keys[kLook];

@@ -10,7 +10,7 @@ namespace LAMINA_TARGET {
 namespace {
 
 constexpr int kBuckets = 256;
-constexpr std::int64_t kMergeAtMost = 256, kInsertAtMost = 8;
+constexpr std::int64_t kMergeAtMost = 40, kInsertAtMost = 8;
 
 template <class E>
 LAMINA_INLINE int byte_of(E e, int b) {

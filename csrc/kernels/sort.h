@@ -28,7 +28,7 @@ static constexpr std::int64_t sort_rows_together(const SortShape& s) {
 // than the worst of them is passed over. Long rows are cut and their chunks' best compete.
 static constexpr std::int64_t sort_wanted(const SortShape& s) { return s.first + s.kept; }
 static constexpr bool sort_selects(const SortShape& s) { return sort_wanted(s) <= s.length / 8; }
-static constexpr std::int64_t sort_room(const SortShape& s) { return 2 * sort_wanted(s) + 64; }
+static constexpr std::int64_t sort_room(const SortShape& s) { return 2 * sort_wanted(s) + 16; }
 static constexpr std::int64_t sort_cut(const SortShape& s) {  // elements of a row that one task selects from
   const std::int64_t least = 8 * sort_wanted(s) > kSortChunk ? 8 * sort_wanted(s) : kSortChunk;
   return s.length < 2 * least ? s.length : least;
