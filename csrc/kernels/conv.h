@@ -1,0 +1,89 @@
+// Convolutions in one to three dimensions: geometry, arguments and table of the conv family.
+//
+//   y[n, o, p] = Σ x[n, c, p · stride + t · dilation - pad_low] · weight[o, c, t]   over c in o's group and taps t
+//
+// x is (batch, in_channels, in…), weight (out_channels, in_channels / groups, kernel…), y (batch, out_channels, out…),
+// all contiguous, of type shape.dtype (float32 or float64). A transposed convolution is the data gradient of the
+// convolution that leads back from its output to its input.
+#pragma once
+#include <cstdint>
+
+#include "kernels/elementwise.h"
+
+namespace lamina {
+
+constexpr int kConvDims = 3;  // depth, height, width; those that a convolution lacks come first and are of size 1
+
+struct ConvShape {
+  DType dtype = DType::f32;
+  std::int64_t batch = 0, groups = 1;
+  std::int64_t in_channels = 0, out_channels = 0;  // of all groups together
+  std::int64_t in[kConvDims] = {1, 1, 1}, kernel[kConvDims] = {1, 1, 1}, out[kConvDims] = {1, 1, 1};
+  std::int64_t stride[kConvDims] = {1, 1, 1}, dilation[kConvDims] = {1, 1, 1};
+  std::int64_t pad_low[kConvDims] = {}, pad_high[kConvDims] = {};  // zeros around x; none is negative
+
+  std::int64_t group_in() const { return in_channels / groups; }
+  std::int64_t group_out() const { return out_channels / groups; }
+  std::int64_t in_size() const { return in[0] * in[1] * in[2]; }
+  std::int64_t out_size() const { return out[0] * out[1] * out[2]; }
+  std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+enum class ConvAlgorithm : std::uint8_t {
+  im2col,     // the columns of every image written out, then a matrix product: the plain oracle
+  implicit,   // a matrix product whose right-hand panels are packed straight from the image
+  direct,     // the same with panels read where the image lies: for few channels
+  winograd2,  // 3 × 3, stride and dilation 1: tiles of 2 × 2 outputs; float32 only
+  winograd4,  // tiles of 4 × 4
+  depthwise,  // one input channel to a group
+  count
+};
+constexpr int kConvAlgorithms = static_cast<int>(ConvAlgorithm::count);
+
+// What happens to the sums on their way to memory: out = activation(sum + bias + residual).
+struct ConvEpilogue {
+  const void* bias = nullptr;           // one for each channel of the result; null: none
+  const void* residual = nullptr;       // laid out as the result; null: none
+  void* z = nullptr;                    // receives what the activation is applied to, laid out as the result; or null
+  UnaryOp activation = UnaryOp::count;  // count: none
+};
+
+struct ConvForward {
+  ConvShape shape;
+  const void *x = nullptr, *weight = nullptr;
+  void* y = nullptr;
+  ConvEpilogue epilogue = {};
+};
+struct ConvDataGradient {
+  ConvShape shape;
+  const void *dy = nullptr, *weight = nullptr;
+  void* dx = nullptr;
+  ConvEpilogue epilogue = {};  // of a transposed convolution; its channels are those of dx
+};
+struct ConvWeightGradient {
+  ConvShape shape;
+  const void *x = nullptr, *dy = nullptr;
+  void* dweight = nullptr;
+};
+
+// What a layer activation(x * weight + bias) does first with the gradient dy (batch, channels, size) of its output:
+// dz = activation'(dy, saved), and dbias, the sum of dz over batch and size.
+struct ConvBiasGradient {
+  DType dtype = DType::f32;
+  std::int64_t batch = 0, channels = 0, size = 0;
+  const void *dy = nullptr, *saved = nullptr;
+  void* dz = nullptr;                   // may be dy; null without activation
+  void* dbias = nullptr;                // null: not wanted
+  UnaryOp activation = UnaryOp::count;  // count: none
+};
+
+// One slot an algorithm; null where it does not compute that pass. Which shapes an algorithm takes is said once, in
+// ops/conv_choose.cpp. No size in a shape that reaches a kernel is 0.
+struct ConvTable {
+  void (*forward[kConvAlgorithms])(ConvForward args);
+  void (*data_gradient[kConvAlgorithms])(ConvDataGradient args);
+  void (*weight_gradient[kConvAlgorithms])(ConvWeightGradient args);
+  void (*bias_gradient)(ConvBiasGradient args);
+};
+
+}  // namespace lamina
