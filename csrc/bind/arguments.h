@@ -9,7 +9,7 @@
 
 namespace lamina::bind {
 
-constexpr int kMaxArguments = 8;
+constexpr int kMaxArguments = 10;
 
 // The parameters of a function, read from the text that documents it: "dim=None, keepdim=False, *, dtype=None". The
 // names live as long as the object.

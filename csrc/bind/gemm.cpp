@@ -1,30 +1,12 @@
 #include "ops/gemm.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "bind/activation_named.h"
 #include "bind/rows.h"
-#include "ops/elementwise.h"
 
 namespace lamina::bind {
 namespace {
-
-// Those that take parameters, or give no numbers of the product's type, do not fit into its epilogue.
-#define LAMINA_FITS_EPILOGUE(name, kind, saves, signature) \
-  sizeof(signature) == 1 && !(Kind::kind == Kind::bits || Kind::kind == Kind::predicate),
-constexpr bool kFitsEpilogue[] = {LAMINA_UNARY_OPS(LAMINA_FITS_EPILOGUE)};
-
-std::optional<UnaryOp> activation_named(const Arguments& a, int i) {
-  PyObject* const given = a.get(i);
-  if (!given) return std::nullopt;
-  const char* name = PyUnicode_Check(given) ? text_of(given) : "";
-  for (int op = 0; op < kUnaryOps; ++op) {
-    if (std::strcmp(name, name_of(static_cast<UnaryOp>(op))) != 0) continue;
-    check(kFitsEpilogue[op], "linear: ", name, " cannot be an activation here; call it on the result");
-    return static_cast<UnaryOp>(op);
-  }
-  fail(ErrorKind::value, "linear: unknown activation ", py::repr(given).cast<std::string>());
-}
 
 // Vectorcall: the most frequent call of all.
 PyObject* linear_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {

@@ -9,6 +9,7 @@ void bind_types(py::module_& m);
 void bind_tensor_type(py::module_& m);
 void bind_creation(py::module_& m);
 void bind_convert(py::module_& m);
+void bind_conv(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_view(py::module_& m);
 void bind_gemm(py::module_& m);
@@ -41,6 +42,7 @@ PYBIND11_MODULE(_C, m) {
   bind_elementwise(m);
   bind_view(m);
   bind_gemm(m);
+  bind_conv(m);
   bind_index(m);
   bind_reduce(m);
   bind_loss(m);

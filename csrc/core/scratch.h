@@ -5,7 +5,7 @@
 
 namespace lamina {
 
-enum class Scratch { gemm, gemm_split, count };
+enum class Scratch { gemm, gemm_split, conv, count };
 
 // At least `bytes` of memory aligned to 128 bytes, contents undefined, valid until this thread asks again for the same
 // purpose. Throws Error(memory); so call it before entering a parallel region, not inside.

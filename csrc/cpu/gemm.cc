@@ -4,6 +4,7 @@
 #include "cpu/gemm_blocked.h"
 #include "cpu/gemm_integer.h"
 #include "cpu/gemm_vector.h"
+#include "cpu/team.h"
 #include "kernels/table.h"
 
 namespace lamina {
@@ -72,38 +73,6 @@ bool better_transposed(const Product<T>& p) {
 template <class T>
 bool vector_like(const Product<T>& p) {
   return by_dots(p) || by_rows(p);
-}
-
-int team_for(double flops, std::int64_t pieces) {
-  const std::int64_t worth = flops < 1e15 ? static_cast<std::int64_t>(flops / kFlopsWorthAThread) : 1 << 20;
-  return static_cast<int>(most(1, least(least(thread_count(), worth), pieces)));
-}
-
-// body(thread, team) on each thread of a team.
-template <class Body>
-void with_team(int team, Body body) {
-  if (team == 1) return body(0, 1);
-  parallel_team(
-      team, [](void* p, int thread, int size) { (*static_cast<Body*>(p))(thread, size); }, &body);
-}
-
-// body(thread, i) for every i in [0, count). Each thread begins with a stretch of its own, the same in every call, for
-// what it read the last time may still be in its cache; then it helps the others.
-template <class Body>
-void share_out(int team, std::int64_t count, Body body) {
-  constexpr int kMost = 64;
-  struct alignas(64) Stretch {
-    std::int64_t next, end;
-  } stretches[kMost];
-  const int parts = team < kMost ? team : kMost;
-  const Cut cut(count, parts);
-  for (int s = 0; s < parts; ++s) stretches[s] = {cut.begin(s), cut.begin(s + 1)};
-  with_team(team, [&](int thread, int) {
-    for (int turn = 0; turn < parts; ++turn) {
-      Stretch& mine = stretches[(thread + turn) % parts];
-      for (std::int64_t i; (i = __atomic_fetch_add(&mine.next, 1, __ATOMIC_RELAXED)) < mine.end;) body(thread, i);
-    }
-  });
 }
 
 // ---- one product ----

@@ -10,6 +10,7 @@
 #include "cpu/gemm_micro.h"
 #include "cpu/gemm_output.h"
 #include "cpu/gemm_pack.h"
+#include "cpu/team.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -21,19 +22,6 @@ template <class T>
 constexpr std::int64_t kBlockDepth = 1536 / sizeof(T);
 constexpr std::int64_t kBlockRows = 20 * kTileRows;
 constexpr std::int64_t kBlockCols = 3072;
-
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-constexpr std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-constexpr std::int64_t most(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
-// [0, total) cut into `parts` pieces whose lengths differ by one at most. One division for all: it takes as long as a
-// whole step of the micro-kernel.
-struct Cut {
-  std::int64_t length, longer;
-  explicit Cut(std::int64_t total = 0, std::int64_t parts = 1)
-      : length(parts == 1 ? total : total / parts), longer(total - length * parts) {}
-  std::int64_t begin(std::int64_t i) const { return i * length + least(i, longer); }
-};
 
 // k is cut by its length alone, in multiples of a vector so that transposing packs whole blocks.
 template <class T>
@@ -111,7 +99,6 @@ struct Plan {
   std::int64_t a_size = 0, b_size = 0;  // elements of working memory: for each thread, for all together
 };
 
-constexpr double kFlopsWorthAThread = 2e5;
 constexpr std::int64_t kFewCols = 160;        // up to here an A in place is not reread often enough to be worth packing
 constexpr std::int64_t kNearBytes = 1 << 18;  // of A, read again for every panel of B: a part of the second-level cache
 

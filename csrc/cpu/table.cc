@@ -1,6 +1,7 @@
 // This target's table, filled family by family.
 #include "kernels/table.h"
 
+#include "kernels/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/index.h"
@@ -19,6 +20,7 @@
 namespace lamina {
 namespace LAMINA_TARGET {
 
+void fill_conv(ConvTable&);
 void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_index(IndexTable&);
@@ -34,7 +36,8 @@ void fill_sort(SortTable&);
 // Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
 // instructions that the machine lacks.
 const KernelTable& table() {
-  static ElementwiseTable elementwise;  // all null
+  static ConvTable conv;  // all null
+  static ElementwiseTable elementwise;
   static GemmTable gemm;
   static IndexTable index;
   static LossTable loss;
@@ -46,9 +49,10 @@ const KernelTable& table() {
   static RnnTable rnn;
   static SortTable sort;
   static const KernelTable table{
-      LAMINA_STRING(LAMINA_TARGET), elementwise, gemm, index, loss, norm, optim, peak, random, reduce, rnn, sort};
+      LAMINA_STRING(LAMINA_TARGET), conv, elementwise, gemm, index, loss, norm, optim, peak, random, reduce, rnn, sort};
   static bool filled = false;
   if (!filled) {
+    fill_conv(conv);
     fill_elementwise(elementwise);
     fill_gemm(gemm);
     fill_index(index);

@@ -4,6 +4,7 @@
 
 namespace lamina {
 
+struct ConvTable;
 struct ElementwiseTable;
 struct GemmTable;
 struct IndexTable;
@@ -18,6 +19,7 @@ struct SortTable;
 
 struct KernelTable {
   const char* target;
+  const ConvTable& conv;
   const ElementwiseTable& elementwise;
   const GemmTable& gemm;
   const IndexTable& index;

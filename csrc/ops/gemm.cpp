@@ -1,7 +1,5 @@
 #include "ops/gemm.h"
 
-#include <algorithm>
-
 #include "autograd/engine.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
@@ -9,6 +7,7 @@
 #include "ops/elementwise.h"
 #include "ops/gemm_pack_cache.h"
 #include "ops/loops.h"
+#include "ops/place_of_gradient.h"
 #include "ops/reduce.h"
 #include "ops/view.h"
 
@@ -152,16 +151,6 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
 }
 
 // ---- the backward of a layer ----
-
-// Where the gradient of input i is written: if possible where it will stay.
-Tensor place_of_gradient(Gradients& g, int i, const Dims& shape, std::initializer_list<Tensor> read_meanwhile) {
-  const Tensor& dy = g.of_output();
-  const Tensor home = g.home(i);
-  const auto shares = [&](const Tensor& t) { return t.defined() && &t.storage() == &home.storage(); };
-  if (!home.defined() || shares(dy) || std::any_of(read_meanwhile.begin(), read_meanwhile.end(), shares))
-    return empty(shape, dy.dtype(), dy.device());
-  return home;
-}
 
 constexpr std::int64_t kMostRowsInOnePass = 4096;  // more are summed by many threads, and by halves
 

@@ -1516,6 +1516,18 @@ def _clip_grad_norm_(
     parameters: Sequence[Tensor], max_norm: builtins.float, norm_type: builtins.float, eps: builtins.float
 ) -> Tensor: ...
 def _clip_grad_value_(parameters: Sequence[Tensor], clip_value: builtins.float) -> None: ...
+def _conv_algorithms(
+    input: Sequence[builtins.int],
+    weight: Sequence[builtins.int],
+    stride: Sequence[builtins.int],
+    padding: Any,
+    dilation: Sequence[builtins.int],
+    groups: builtins.int,
+    dtype: _dtype,
+) -> list[Any]:
+    """The algorithm chosen and those possible, for forward, data gradient and weight gradient."""
+
+def _conv_preference() -> tuple[Any, builtins.bool]: ...
 def _dropout_shared(
     input: Tensor,
     p: builtins.float,
@@ -1579,6 +1591,7 @@ def _rnn(
     c_moves: Tensor | None,
     mask: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]: ...
+def _set_conv_preference(algorithm: str | None, winograd: builtins.bool) -> None: ...
 def _set_grad_enabled(mode: builtins.bool) -> None: ...
 def _smooth_l1_loss(input: Tensor, target: Any, reduction: Any, beta: Any) -> Tensor:
     """See nn.functional.smooth_l1_loss."""
@@ -1704,6 +1717,84 @@ def clamp(input: Tensor, min: Tensor | _Number | None = None, max: Tensor | _Num
 def clone(input: Tensor) -> Tensor: ...
 def concat(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
 def concatenate(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
+def conv1d(
+    input: Tensor,
+    weight: Any,
+    bias: Any = None,
+    stride: builtins.int = 1,
+    padding: builtins.int = 0,
+    dilation: builtins.int = 1,
+    groups: builtins.int = 1,
+    *,
+    activation: Any = None,
+    residual: Any = None,
+) -> Tensor:
+    """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
+
+def conv2d(
+    input: Tensor,
+    weight: Any,
+    bias: Any = None,
+    stride: builtins.int = 1,
+    padding: builtins.int = 0,
+    dilation: builtins.int = 1,
+    groups: builtins.int = 1,
+    *,
+    activation: Any = None,
+    residual: Any = None,
+) -> Tensor:
+    """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
+
+def conv3d(
+    input: Tensor,
+    weight: Any,
+    bias: Any = None,
+    stride: builtins.int = 1,
+    padding: builtins.int = 0,
+    dilation: builtins.int = 1,
+    groups: builtins.int = 1,
+    *,
+    activation: Any = None,
+    residual: Any = None,
+) -> Tensor:
+    """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Any,
+    bias: Any = None,
+    stride: builtins.int = 1,
+    padding: builtins.int = 0,
+    output_padding: builtins.int = 0,
+    groups: builtins.int = 1,
+    dilation: builtins.int = 1,
+) -> Tensor:
+    """The transposed convolution, the way back from a convolution's output to its input: (N, C, sizes…) with a weight (C, O / groups, kernel…)."""
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Any,
+    bias: Any = None,
+    stride: builtins.int = 1,
+    padding: builtins.int = 0,
+    output_padding: builtins.int = 0,
+    groups: builtins.int = 1,
+    dilation: builtins.int = 1,
+) -> Tensor:
+    """The transposed convolution, the way back from a convolution's output to its input: (N, C, sizes…) with a weight (C, O / groups, kernel…)."""
+
+def conv_transpose3d(
+    input: Tensor,
+    weight: Any,
+    bias: Any = None,
+    stride: builtins.int = 1,
+    padding: builtins.int = 0,
+    output_padding: builtins.int = 0,
+    groups: builtins.int = 1,
+    dilation: builtins.int = 1,
+) -> Tensor:
+    """The transposed convolution, the way back from a convolution's output to its input: (N, C, sizes…) with a weight (C, O / groups, kernel…)."""
+
 def cos(input: Tensor, /) -> Tensor:
     """cos, element by element."""
 

@@ -20,13 +20,21 @@ __version__ = _version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lamina import backends as backends
     from lamina import data as data
     from lamina import metrics as metrics
     from lamina import nn as nn
     from lamina import optim as optim
     from lamina import train as train
 
-_ON_DEMAND = ("data", "metrics", "nn", "optim", "train")  # loaded when first asked for, so that the import stays light
+_ON_DEMAND = (
+    "backends",
+    "data",
+    "metrics",
+    "nn",
+    "optim",
+    "train",
+)  # loaded when first asked for, so that the import stays light
 
 
 def __getattr__(name: str) -> object:

@@ -5,6 +5,7 @@ from lamina.nn import init as init
 from lamina.nn import utils as utils
 from lamina.nn.activation import *  # noqa: F403
 from lamina.nn.container import *  # noqa: F403
+from lamina.nn.conv import *  # noqa: F403
 from lamina.nn.dropout import *  # noqa: F403
 from lamina.nn.embedding import *  # noqa: F403
 from lamina.nn.linear import *  # noqa: F403

@@ -1,0 +1,72 @@
+// The table of convolutions, and the gradient of a layer's bias in one pass with that of its activation.
+#include "kernels/conv.h"
+
+#include "core/scratch.h"
+#include "cpu/conv_epilogue.h"
+#include "cpu/team.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+
+void fill_conv_im2col(ConvTable&);
+
+namespace {
+
+constexpr std::int64_t kBiasRun = 1 << 14;  // elements that one thread takes at once
+
+template <class T>
+T sum_of(const T* x, std::int64_t n) {
+  constexpr int W = Vec<T>::width, flight = 4;
+  Vec<T> s[flight];
+#pragma GCC unroll 4
+  for (Vec<T>& v : s) v = Vec<T>(T(0));
+  std::int64_t i = 0;
+  for (; i + flight * W <= n; i += flight * W)
+#pragma GCC unroll 4
+    for (int k = 0; k < flight; ++k) s[k] = s[k] + Vec<T>::load(x + i + k * W);
+  for (; i < n; i += W) s[0] = s[0] + Vec<T>::load(x + i, n - i < W ? static_cast<int>(n - i) : W);
+  return sum((s[0] + s[1]) + (s[2] + s[3]));
+}
+
+// Every plane (one channel of one image) is summed by itself; the sums of a channel are joined in the order of the
+// batch.
+template <class T>
+void bias_gradient(const ConvBiasGradient& g, Inner derivative) {
+  const std::int64_t planes = g.batch * g.channels;
+  T* const sums = g.dbias ? static_cast<T*>(scratch(Scratch::conv, planes * sizeof(T))) : nullptr;
+  parallel_for(planes, 1 + kBiasRun / g.size, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const T* dz = static_cast<const T*>(g.dy) + i * g.size;
+      if (derivative) {
+        T* const to = static_cast<T*>(g.dz) + i * g.size;
+        void* const operands[] = {to, const_cast<T*>(dz), const_cast<T*>(static_cast<const T*>(g.saved) + i * g.size)};
+        derivative(operands, g.size, nullptr);
+        dz = to;
+      }
+      if (sums) sums[i] = sum_of(dz, g.size);
+    }
+  });
+  for (std::int64_t c = 0; sums && c < g.channels; ++c) {
+    double total = 0;
+    for (std::int64_t n = 0; n < g.batch; ++n) total += sums[n * g.channels + c];
+    static_cast<T*>(g.dbias)[c] = static_cast<T>(total);
+  }
+}
+
+void bias_gradient_of(ConvBiasGradient g) {
+  const Inner derivative =
+      g.activation == UnaryOp::count
+          ? nullptr
+          : table().elementwise.unary_grad[static_cast<int>(g.activation)][static_cast<int>(g.dtype)];
+  g.dtype == DType::f64 ? bias_gradient<double>(g, derivative) : bias_gradient<float>(g, derivative);
+}
+
+}  // namespace
+
+void fill_conv(ConvTable& t) {
+  t.bias_gradient = bias_gradient_of;
+  fill_conv_im2col(t);
+}
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

@@ -1,0 +1,63 @@
+#include "ops/conv_choose.h"
+
+#include <atomic>
+#include <cstring>
+
+#include "core/dispatch.h"
+
+namespace lamina {
+namespace {
+
+constexpr const char* kNames[] = {"im2col", "implicit", "direct", "winograd2", "winograd4", "depthwise"};
+static_assert(sizeof kNames / sizeof *kNames == kConvAlgorithms);
+
+std::atomic<ConvPreference> preference{ConvPreference{}};
+
+bool has_slot(ConvAlgorithm a, ConvPass pass, Device device) {
+  const ConvTable& t = kernels(device).conv;
+  const int i = static_cast<int>(a);
+  switch (pass) {
+    case ConvPass::forward: return t.forward[i] != nullptr;
+    case ConvPass::data_gradient: return t.data_gradient[i] != nullptr;
+    default: return t.weight_gradient[i] != nullptr;
+  }
+}
+
+bool is_winograd(ConvAlgorithm a) { return a == ConvAlgorithm::winograd2 || a == ConvAlgorithm::winograd4; }
+
+// 3 × 3 in the plane with stride and dilation 1, the padding no wider than the kernel reaches.
+bool winograd_takes(const ConvShape& s) {
+  if (s.dtype != DType::f32 || s.in[0] != 1 || s.kernel[0] != 1 || s.out[0] != 1) return false;
+  for (int d = 1; d < kConvDims; ++d)
+    if (s.kernel[d] != 3 || s.stride[d] != 1 || s.dilation[d] != 1 || s.pad_low[d] > 2 || s.pad_high[d] > 2)
+      return false;
+  return true;
+}
+
+}  // namespace
+
+const char* name_of(ConvAlgorithm a) { return kNames[static_cast<int>(a)]; }
+
+std::optional<ConvAlgorithm> conv_algorithm_named(const char* name) {
+  for (int i = 0; i < kConvAlgorithms; ++i)
+    if (std::strcmp(name, kNames[i]) == 0) return static_cast<ConvAlgorithm>(i);
+  return std::nullopt;
+}
+
+bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device device) {
+  if (!has_slot(a, pass, device)) return false;
+  if (is_winograd(a)) return winograd_takes(s);
+  if (a == ConvAlgorithm::depthwise) return s.group_in() == 1;
+  return true;
+}
+
+ConvPreference conv_preference() { return preference.load(); }
+void set_conv_preference(ConvPreference p) { preference.store(p); }
+
+ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
+  const ConvPreference asked = conv_preference();
+  if (asked.algorithm != ConvAlgorithm::count && conv_suits(asked.algorithm, pass, s, device)) return asked.algorithm;
+  return ConvAlgorithm::im2col;
+}
+
+}  // namespace lamina
