@@ -12,6 +12,14 @@ RECIPES = {
     "mlp": "a multi-layer perceptron reads handwritten digits (scikit-learn's; MNIST from a folder of yours)",
     "gaussian": "regression that knows how sure it is: mean and variance by Gaussian NLL",
     "boolean": "why deep: logistic regression, one hidden layer and deep narrow nets on the parity of D bits",
+    "characters": "a character language model on the Python standard library, which it learns to write",
+    "latch": "one bit kept over many steps: vanishing gradients of RNN, LSTM and GRU",
+    "adding": "the sum of two marked numbers of a long sequence: RNN, LSTM and GRU",
+    "arithmetic": "sums and differences read and written as characters (Jozefowicz et al., 2015)",
+    "xml": "closing tags that repeat the opening ones (Jozefowicz et al., 2015)",
+    "sentiment": "is a review kind? an LSTM against a bag of words, which has lost their order",
+    "forecast": "a shifted series: at every step, what comes next",
+    "tagging": "what each digit of a line stands for: one direction against both",
 }
 
 

@@ -6,6 +6,7 @@ from lamina.train.checkpoint import load_checkpoint as load_checkpoint
 from lamina.train.checkpoint import save_checkpoint as save_checkpoint
 from lamina.train.history import History as History
 from lamina.train.nonfinite import NonFiniteLoss as NonFiniteLoss
+from lamina.train.plots import plot_comparison as plot_comparison
 from lamina.train.plots import plot_history as plot_history
 from lamina.train.plots import plot_norms as plot_norms
 from lamina.train.practice import Diagnosis as Diagnosis

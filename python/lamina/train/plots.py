@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from math import ceil, floor, isfinite, log10
@@ -74,6 +74,11 @@ def figure(
         file.write(content.getvalue())
 
 
+def rectangle(corner: tuple[float, float], width: float, height: float, **style: Any) -> Any:
+    """A patch for `axis.add_patch`: a box on an image, a coloured background of a text."""
+    return import_module("matplotlib.patches").Rectangle(corner, width, height, **({"lw": 0} | style))
+
+
 def plot_history(history: History, path: str | os.PathLike[str], title: str = "") -> None:
     """Learning curves: the loss, and each metric beside it; training against validation, the best epoch marked."""
     names = [
@@ -102,6 +107,28 @@ def plot_history(history: History, path: str | os.PathLike[str], title: str = ""
                 _log_if_wide(axis)
             ends = [(line.get_ydata()[0], line.get_ydata()[-1]) for line in axis.lines]
             axis.legend(loc="upper right" if ends and ends[0][0] >= ends[0][1] else "lower right")
+
+
+def plot_comparison(
+    histories: Mapping[str, History],
+    path: str | os.PathLike[str],
+    column: str = "validation_loss",
+    title: str = "",
+    lines: Mapping[str, float] | None = None,
+) -> None:
+    """One figure of several runs over the epochs, each named at its end; `lines` are levels to compare them with."""
+    with figure(path, 1, 1, (7.6, 4.2)) as (fig, axis):
+        for colour, (name, history) in zip(COLOURS, histories.items(), strict=False):
+            axis.plot(
+                [row["epoch"] for row in history.rows if column in row], history[column], color=colour, label=name
+            )
+        for name, level in (lines or {}).items():
+            axis.axhline(level, color=GREY, lw=1.2, ls=":", label=name)
+        axis.set(title=title or column.replace("_", " "), xlabel="epoch", ylabel=column.replace("_", " "))
+        _whole_epochs(axis, max(map(len, histories.values())))
+        if "loss" in column:
+            _log_if_wide(axis)
+        axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
 def _whole_epochs(axis: Any, epochs: int) -> None:
