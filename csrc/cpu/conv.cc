@@ -9,6 +9,7 @@ namespace lamina {
 namespace LAMINA_TARGET {
 
 void fill_conv_im2col(ConvTable&);
+void fill_conv_winograd(ConvTable&);
 
 namespace {
 
@@ -66,6 +67,7 @@ void bias_gradient_of(ConvBiasGradient g) {
 void fill_conv(ConvTable& t) {
   t.bias_gradient = bias_gradient_of;
   fill_conv_im2col(t);
+  fill_conv_winograd(t);
 }
 
 }  // namespace LAMINA_TARGET

@@ -1,0 +1,81 @@
+// Winograd's algorithm for 3 × 3 convolutions of stride 1: the three passes, with tiles of 2 × 2 and 4 × 4 outputs.
+//
+// Errors against float64, relative to the largest output (64 channels, normal numbers): F(2×2) 4e-7, F(4×4) 1e-6.
+// A NaN or infinity in the input reaches all outputs of the tiles that read it, a few more than it would otherwise.
+#include "core/scratch.h"
+#include "cpu/conv_winograd_forward.h"
+#include "cpu/conv_winograd_weight.h"
+#include "kernels/conv.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+WinogradShape forward_shape(const ConvShape& s) {
+  return {s.batch, s.groups, s.group_in(), s.group_out(), s.in[1],
+          s.in[2], s.out[1], s.out[2],     s.pad_low[1],  s.pad_low[2]};
+}
+WinogradShape backward_shape(const ConvShape& s) {
+  return {s.batch,  s.groups, s.group_out(), s.group_in(),     s.out[1],
+          s.out[2], s.in[1],  s.in[2],       2 - s.pad_low[1], 2 - s.pad_low[2]};
+}
+
+// Of a direct convolution: a measure of the size, be it for the transforms.
+int team_of(const ConvShape& s) {
+  const std::int64_t outputs = s.batch * s.out_channels * s.out_size();
+  return team_for(18.0 * static_cast<double>(outputs) * static_cast<double>(s.group_in()), 1 << 20);
+}
+
+template <class Driver>
+void drive(Driver& driver, int team) {
+  driver.use(static_cast<float*>(scratch(Scratch::conv, driver.memory() * sizeof(float))));
+  with_team(team, [&](int thread, int size) { driver.work(thread, size); });
+}
+
+template <int m>
+void convolve(const WinogradConv& conv, int team) {
+  WinogradForward<Winograd<m>> driver(conv, team);
+  drive(driver, team);
+}
+
+template <int m>
+void forward(ConvForward f) {
+  const ConvShape& s = f.shape;
+  convolve<m>({forward_shape(s), static_cast<const float*>(f.x), static_cast<const float*>(f.weight),
+               static_cast<float*>(f.y), 9 * s.group_in(), 9, false, Finish<float>(f.epilogue)},
+              team_of(s));
+}
+
+template <int m>
+void data_gradient(ConvDataGradient g) {
+  const ConvShape& s = g.shape;
+  convolve<m>({backward_shape(s), static_cast<const float*>(g.dy), static_cast<const float*>(g.weight),
+               static_cast<float*>(g.dx), 9, 9 * s.group_in(), true, Finish<float>(g.epilogue)},
+              team_of(s));
+}
+
+template <int m>
+void weight_gradient(ConvWeightGradient g) {
+  const WinogradShape shape = forward_shape(g.shape);
+  WinogradWeight<Winograd<m>> driver(shape, static_cast<const float*>(g.x), static_cast<const float*>(g.dy),
+                                     static_cast<float*>(g.dweight));
+  drive(driver, team_of(g.shape));
+}
+
+template <int m>
+void fill(ConvTable& t, ConvAlgorithm algorithm) {
+  const int i = static_cast<int>(algorithm);
+  t.forward[i] = forward<m>;
+  t.data_gradient[i] = data_gradient<m>;
+  t.weight_gradient[i] = weight_gradient<m>;
+}
+
+}  // namespace
+
+void fill_conv_winograd(ConvTable& t) {
+  fill<2>(t, ConvAlgorithm::winograd2);
+  fill<4>(t, ConvAlgorithm::winograd4);
+}
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

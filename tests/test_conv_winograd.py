@@ -1,0 +1,196 @@
+"""Winograd's algorithm, forced, against float64: all passes, sizes that fit no tile, what a bad number reaches."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+
+import lamina
+from checks import to_numpy
+from lamina import backends
+from lamina.nn import functional as F
+
+RNG = np.random.default_rng(0)
+ALGORITHMS = ["winograd2", "winograd4"]
+TILE = {"winograd2": 2, "winograd4": 4}
+
+# Of the largest number of a result, whose sums have terms of about equal size. Against direct summation's 1e-6 (sums of
+# thousands of terms), the transforms cost F(2×2) nothing and F(4×4) a factor of 2 to 3.
+TOLERANCE = {"winograd2": 2e-6, "winograd4": 5e-6}
+
+padding_of_side = st.integers(0, 2)
+shapes = st.fixed_dictionaries(
+    {
+        "batch": st.integers(1, 3),
+        "groups": st.integers(1, 3),
+        "inputs": st.integers(1, 21),
+        "outputs": st.integers(1, 35),
+        "height": st.integers(1, 13),
+        "width": st.integers(1, 21),
+        "padding": st.tuples(padding_of_side, padding_of_side, padding_of_side, padding_of_side),
+    }
+).filter(lambda s: s["height"] + sum(s["padding"][:2]) >= 3 and s["width"] + sum(s["padding"][2:]) >= 3)
+
+
+def array(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def by_group(a, groups, axis):
+    """[…, channels, …] as [groups, …, channels / groups, …], in float64."""
+    return np.stack(np.split(a.astype(np.float64), groups, axis))
+
+
+def reference(x, w, dy, padding, groups):
+    """Output and gradients of x and w, in float64."""
+    top, bottom, left, right = padding
+    x = np.pad(by_group(x, groups, 1), ((0, 0),) * 3 + ((top, bottom), (left, right)))
+    w, dy = by_group(w, groups, 0), by_group(dy, groups, 1)
+    windows = sliding_window_view(x, (3, 3), (3, 4))
+    y = np.einsum("gnchwij,gocij->gnohw", windows, w, optimize=True)
+    dw = np.einsum("gnchwij,gnohw->gocij", windows, dy, optimize=True)
+    dx = np.zeros_like(x)
+    height, width = dy.shape[3:]
+    for i, j in product(range(3), range(3)):
+        dx[..., i : i + height, j : j + width] += np.einsum("gnohw,goc->gnchw", dy, w[..., i, j], optimize=True)
+    dx = dx[..., top : dx.shape[3] - bottom, left : dx.shape[4] - right]
+    return np.concatenate(y, 1), np.concatenate(dx, 1), np.concatenate(dw, 0)
+
+
+def passes(x, w, dy, padding, groups=1, **options):
+    """Output and gradients of x and w, by lamina."""
+    top, bottom, left, right = padding
+    x, w = lamina.tensor(x, requires_grad=True), lamina.tensor(w, requires_grad=True)
+    y = F.conv2d(x, w, padding=((top, bottom), (left, right)), groups=groups, **options)
+    y.backward(lamina.tensor(dy))
+    return [to_numpy(t) for t in (y, x.grad, w.grad)]
+
+
+def operands(batch, groups, inputs, outputs, height, width, padding):
+    out = height + sum(padding[:2]) - 2, width + sum(padding[2:]) - 2
+    return (
+        array(batch, groups * inputs, height, width),
+        array(groups * outputs, inputs, 3, 3),
+        array(batch, groups * outputs, *out),
+    )
+
+
+def check_passes(algorithm, padding, groups, x, w, dy):
+    with backends.conv.use(algorithm):
+        ours = passes(x, w, dy, padding, groups)
+    for name, mine, true in zip(("y", "dx", "dw"), ours, reference(x, w, dy, padding, groups), strict=True):
+        np.testing.assert_allclose(mine, true, rtol=0, atol=TOLERANCE[algorithm] * np.abs(true).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_it_is_what_runs(algorithm):
+    with backends.conv.use(algorithm):
+        found = backends.conv.algorithms((1, 3, 8, 8), (4, 3, 3, 3), padding=1)
+        assert {choice.chosen for choice in found.values()} == {algorithm}
+        strided = backends.conv.algorithms((1, 3, 8, 8), (4, 3, 3, 3), stride=2)
+        assert algorithm not in {choice.chosen for choice in strided.values()}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(shape=shapes)
+@settings(deadline=None, max_examples=60)
+def test_random_shapes(algorithm, shape):
+    check_passes(algorithm, shape["padding"], shape["groups"], *operands(**shape))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("batch", "inputs", "outputs", "height", "width"),
+    [
+        (1, 1, 1, 1, 1),  # smaller than a tile
+        (1, 40, 50, 3, 150),  # a row of more tiles than are transformed at once
+        (5, 33, 17, 30, 31),  # several blocks of tiles
+        (1, 70, 130, 9, 7),  # one block, shared by all threads
+    ],
+)
+def test_sizes(algorithm, batch, inputs, outputs, height, width):
+    check_passes(algorithm, (1, 1, 1, 1), 1, *operands(batch, 1, inputs, outputs, height, width, (1, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("activation", [None, "relu", "tanh", "gelu"])
+def test_epilogue(algorithm, activation):
+    x, w, b, residual = array(2, 5, 7, 9), array(11, 5, 3, 3), array(11), array(2, 11, 7, 9)
+    with backends.conv.use(algorithm):
+        fused = F.conv2d(x, w, b, padding=1, activation=activation, residual=residual)
+    composed = lamina.tensor(reference(x, w, residual, (1, 1, 1, 1), 1)[0] + b[:, None, None] + residual)
+    if activation:
+        composed = getattr(lamina, activation)(composed)
+    np.testing.assert_allclose(to_numpy(fused), to_numpy(composed), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_gradient_through_an_activation_that_needs_its_input(algorithm):
+    x, w, dy = operands(2, 1, 6, 9, 10, 7, (1, 1, 1, 1))
+    with backends.conv.use(algorithm):
+        fused = passes(x, w, dy, (1, 1, 1, 1), activation="gelu")
+    z = lamina.tensor(reference(x, w, dy, (1, 1, 1, 1), 1)[0], requires_grad=True)
+    lamina.gelu(z).backward(lamina.tensor(dy.astype(np.float64)))
+    _, dx, dw = reference(x, w, to_numpy(z.grad), (1, 1, 1, 1), 1)
+    np.testing.assert_allclose(fused[1], dx, rtol=0, atol=1e-5 * np.abs(dx).max())
+    np.testing.assert_allclose(fused[2], dw, rtol=0, atol=1e-5 * np.abs(dw).max())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("shape", [(1, 1, 40, 24, 9, 8), (3, 2, 20, 40, 30, 31)])
+def test_any_number_of_threads_gives_the_same_bits(algorithm, shape, set_threads):
+    x, w, dy = operands(*shape, (1, 1, 1, 1))
+    results = []
+    for threads in (1, 2, 3):
+        set_threads(threads)
+        with backends.conv.use(algorithm):
+            results.append(passes(x, w, dy, (1, 1, 1, 1), shape[1]))
+    for other in results[1:]:
+        for one, more in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, more)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("at", [(0, 0), (6, 9), (12, 16)])
+def test_a_bad_number_reaches_the_tiles_that_read_it_and_no_other(algorithm, bad, at):
+    m = TILE[algorithm]
+    x, w, dy = operands(2, 1, 9, 20, 13, 17, (1, 1, 1, 1))
+    x[1, 4, at[0], at[1]] = bad
+    with backends.conv.use(algorithm):
+        y, _, _ = passes(x, w, dy, (1, 1, 1, 1))
+    reached = np.zeros((13, 17), bool)
+    for row, col in product(range(0, 13, m), range(0, 17, m)):
+        # A tile's outputs read its inputs from one before its corner to m after.
+        if row - 1 <= at[0] <= row + m and col - 1 <= at[1] <= col + m:
+            reached[row : row + m, col : col + m] = True
+    assert np.isfinite(y[0]).all()
+    assert np.isfinite(y[1][:, ~reached]).all()
+    near = np.abs(np.arange(13) - at[0])[:, None] <= 1, np.abs(np.arange(17) - at[1]) <= 1
+    assert not np.isfinite(y[1][:, near[0] & near[1]]).any()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_captured(algorithm):
+    x, w, dy = operands(2, 1, 9, 20, 11, 13, (1, 1, 1, 1))
+    weight = lamina.tensor(w, requires_grad=True)
+
+    def step(x, dy):
+        weight.grad = None
+        y = F.conv2d(x, weight, padding=1, activation="relu")
+        y.backward(dy)
+        return y, weight.grad
+
+    with backends.conv.use(algorithm):
+        captured = lamina.capture(step)
+        for scale in (1, 2, 3):
+            given_x, given_dy = lamina.tensor(x * scale), lamina.tensor(dy * scale)
+            ours = [to_numpy(t).copy() for t in captured(given_x, given_dy)]
+            eager = [to_numpy(t) for t in step(given_x, given_dy)]
+            for mine, true in zip(ours, eager, strict=True):
+                np.testing.assert_array_equal(mine, true)
