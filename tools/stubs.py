@@ -83,6 +83,8 @@ PARAMETERS = {
     "alpha": "_Number",
     "generator": "Generator | None",
     **dict.fromkeys("mat2 vec vec2".split(), "Tensor"),
+    **dict.fromkeys("kernel_size stride padding dilation output_size".split(), "int | Sequence[int]"),
+    "divisor_override": "int | None",
 }
 PRODUCTS = "matmul dot vdot".split()  # of these, neither operand is a number
 ONE_DIM = (
@@ -96,6 +98,8 @@ RETURNS = {
     **dict.fromkeys("var_mean std_mean aminmax".split(), PAIR),
     **dict.fromkeys("chunk split unbind tensor_split hsplit vsplit dsplit meshgrid".split(), MANY),
     **dict.fromkeys("sort topk kthvalue mode cummax cummin".split(), "ValuesIndices"),
+    **{f"_adaptive_max_pool{n}d": "ValuesIndices" for n in (1, 2, 3)},
+    **{f"max_pool{n}d": "Any" for n in (1, 2, 3)},  # with or without indices
 }
 EXTREME = [
     "(input) -> Tensor",

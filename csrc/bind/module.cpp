@@ -18,6 +18,7 @@ void bind_reduce(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_parameter(py::module_& m);
+void bind_pool(py::module_& m);
 void bind_sort(py::module_& m);
 void bind_interop(py::module_& m);
 void bind_dlpack(py::module_& m);
@@ -48,6 +49,7 @@ PYBIND11_MODULE(_C, m) {
   bind_loss(m);
   bind_norm(m);
   bind_parameter(m);
+  bind_pool(m);
   bind_sort(m);
   bind_interop(m);
   bind_dlpack(m);

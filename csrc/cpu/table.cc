@@ -9,6 +9,7 @@
 #include "kernels/norm.h"
 #include "kernels/optim.h"
 #include "kernels/peak.h"
+#include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rnn.h"
@@ -28,6 +29,7 @@ void fill_loss(LossTable&);
 void fill_norm(NormTable&);
 void fill_optim(OptimTable&);
 void fill_peak(PeakTable&);
+void fill_pool(PoolTable&);
 void fill_random(RandomTable&);
 void fill_reduce(ReduceTable&);
 void fill_rnn(RnnTable&);
@@ -44,12 +46,25 @@ const KernelTable& table() {
   static NormTable norm;
   static OptimTable optim;
   static PeakTable peak;
+  static PoolTable pool;
   static RandomTable random;
   static ReduceTable reduce;
   static RnnTable rnn;
   static SortTable sort;
-  static const KernelTable table{
-      LAMINA_STRING(LAMINA_TARGET), conv, elementwise, gemm, index, loss, norm, optim, peak, random, reduce, rnn, sort};
+  static const KernelTable table{LAMINA_STRING(LAMINA_TARGET),
+                                 conv,
+                                 elementwise,
+                                 gemm,
+                                 index,
+                                 loss,
+                                 norm,
+                                 optim,
+                                 peak,
+                                 pool,
+                                 random,
+                                 reduce,
+                                 rnn,
+                                 sort};
   static bool filled = false;
   if (!filled) {
     fill_conv(conv);
@@ -60,6 +75,7 @@ const KernelTable& table() {
     fill_norm(norm);
     fill_optim(optim);
     fill_peak(peak);
+    fill_pool(pool);
     fill_random(random);
     fill_reduce(reduce);
     fill_rnn(rnn);

@@ -12,6 +12,7 @@ struct LossTable;
 struct NormTable;
 struct OptimTable;
 struct PeakTable;
+struct PoolTable;
 struct RandomTable;
 struct ReduceTable;
 struct RnnTable;
@@ -27,6 +28,7 @@ struct KernelTable {
   const NormTable& norm;
   const OptimTable& optim;
   const PeakTable& peak;
+  const PoolTable& pool;
   const RandomTable& random;
   const ReduceTable& reduce;
   const RnnTable& rnn;

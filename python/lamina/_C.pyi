@@ -1502,6 +1502,15 @@ class dtype:
     @property
     def name(self) -> str: ...
 
+def _adaptive_max_pool1d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> ValuesIndices:
+    """See nn.functional."""
+
+def _adaptive_max_pool2d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> ValuesIndices:
+    """See nn.functional."""
+
+def _adaptive_max_pool3d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> ValuesIndices:
+    """See nn.functional."""
+
 def _backward(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], retain_graph: builtins.bool) -> None: ...
 def _backward_to(
     tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], inputs: Sequence[Tensor], retain_graph: builtins.bool
@@ -1568,6 +1577,9 @@ def _replay(steps: Any, args: Any, kwargs: Any, copied: Any, /) -> Tensor:
     """The results of the first step that was recorded for such arguments, or NotImplemented."""
 
 def _reset_peak_memory() -> None: ...
+def _resize(input: Tensor, size: builtins.int | Sequence[builtins.int], factors: Any, mode: Any) -> Tensor:
+    """See nn.functional."""
+
 def _rms_norm(input: Tensor, normalized_shape: Any, weight: Any, eps: Any) -> Tensor:
     """See nn.functional.rms_norm."""
 
@@ -1607,6 +1619,15 @@ def abs(input: Tensor, /) -> Tensor:
 
 def acos(input: Tensor, /) -> Tensor:
     """acos, element by element."""
+
+def adaptive_avg_pool1d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> Tensor:
+    """The mean of windows that divide the input into output_size parts, which overlap where they do not fit."""
+
+def adaptive_avg_pool2d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> Tensor:
+    """The mean of windows that divide the input into output_size parts, which overlap where they do not fit."""
+
+def adaptive_avg_pool3d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> Tensor:
+    """The mean of windows that divide the input into output_size parts, which overlap where they do not fit."""
 
 def add(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
     """add, element by element."""
@@ -1675,6 +1696,39 @@ def atan(input: Tensor, /) -> Tensor:
 def atan2(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """atan2, element by element."""
 
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: builtins.int | Sequence[builtins.int],
+    stride: builtins.int | Sequence[builtins.int] | None = None,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    ceil_mode: builtins.bool = False,
+    count_include_pad: builtins.bool = True,
+    divisor_override: builtins.int | None = None,
+) -> Tensor:
+    """The mean of each window; divisor_override takes the place of its number of elements."""
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: builtins.int | Sequence[builtins.int],
+    stride: builtins.int | Sequence[builtins.int] | None = None,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    ceil_mode: builtins.bool = False,
+    count_include_pad: builtins.bool = True,
+    divisor_override: builtins.int | None = None,
+) -> Tensor:
+    """The mean of each window; divisor_override takes the place of its number of elements."""
+
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: builtins.int | Sequence[builtins.int],
+    stride: builtins.int | Sequence[builtins.int] | None = None,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    ceil_mode: builtins.bool = False,
+    count_include_pad: builtins.bool = True,
+    divisor_override: builtins.int | None = None,
+) -> Tensor:
+    """The mean of each window; divisor_override takes the place of its number of elements."""
+
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor: ...
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: builtins.int = 0) -> Tensor: ...
@@ -1721,9 +1775,9 @@ def conv1d(
     input: Tensor,
     weight: Any,
     bias: Any = None,
-    stride: builtins.int = 1,
-    padding: builtins.int = 0,
-    dilation: builtins.int = 1,
+    stride: builtins.int | Sequence[builtins.int] = 1,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
     groups: builtins.int = 1,
     *,
     activation: Any = None,
@@ -1735,9 +1789,9 @@ def conv2d(
     input: Tensor,
     weight: Any,
     bias: Any = None,
-    stride: builtins.int = 1,
-    padding: builtins.int = 0,
-    dilation: builtins.int = 1,
+    stride: builtins.int | Sequence[builtins.int] = 1,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
     groups: builtins.int = 1,
     *,
     activation: Any = None,
@@ -1749,9 +1803,9 @@ def conv3d(
     input: Tensor,
     weight: Any,
     bias: Any = None,
-    stride: builtins.int = 1,
-    padding: builtins.int = 0,
-    dilation: builtins.int = 1,
+    stride: builtins.int | Sequence[builtins.int] = 1,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
     groups: builtins.int = 1,
     *,
     activation: Any = None,
@@ -1763,11 +1817,11 @@ def conv_transpose1d(
     input: Tensor,
     weight: Any,
     bias: Any = None,
-    stride: builtins.int = 1,
-    padding: builtins.int = 0,
+    stride: builtins.int | Sequence[builtins.int] = 1,
+    padding: builtins.int | Sequence[builtins.int] = 0,
     output_padding: builtins.int = 0,
     groups: builtins.int = 1,
-    dilation: builtins.int = 1,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
 ) -> Tensor:
     """The transposed convolution, the way back from a convolution's output to its input: (N, C, sizes…) with a weight (C, O / groups, kernel…)."""
 
@@ -1775,11 +1829,11 @@ def conv_transpose2d(
     input: Tensor,
     weight: Any,
     bias: Any = None,
-    stride: builtins.int = 1,
-    padding: builtins.int = 0,
+    stride: builtins.int | Sequence[builtins.int] = 1,
+    padding: builtins.int | Sequence[builtins.int] = 0,
     output_padding: builtins.int = 0,
     groups: builtins.int = 1,
-    dilation: builtins.int = 1,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
 ) -> Tensor:
     """The transposed convolution, the way back from a convolution's output to its input: (N, C, sizes…) with a weight (C, O / groups, kernel…)."""
 
@@ -1787,11 +1841,11 @@ def conv_transpose3d(
     input: Tensor,
     weight: Any,
     bias: Any = None,
-    stride: builtins.int = 1,
-    padding: builtins.int = 0,
+    stride: builtins.int | Sequence[builtins.int] = 1,
+    padding: builtins.int | Sequence[builtins.int] = 0,
     output_padding: builtins.int = 0,
     groups: builtins.int = 1,
-    dilation: builtins.int = 1,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
 ) -> Tensor:
     """The transposed convolution, the way back from a convolution's output to its input: (N, C, sizes…) with a weight (C, O / groups, kernel…)."""
 
@@ -2038,6 +2092,39 @@ def max(input: Tensor) -> Tensor:
 def max(input: Tensor, dim: builtins.int, keepdim: builtins.bool = False) -> ValuesIndices: ...
 @overload
 def max(input: Tensor | _Number, other: Tensor) -> Tensor: ...
+def max_pool1d(
+    input: Tensor,
+    kernel_size: builtins.int | Sequence[builtins.int],
+    stride: builtins.int | Sequence[builtins.int] | None = None,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
+    ceil_mode: builtins.bool = False,
+    return_indices: builtins.bool = False,
+) -> Any:
+    """The greatest element of each window, the first of equal ones; with return_indices also where in its plane it is."""
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: builtins.int | Sequence[builtins.int],
+    stride: builtins.int | Sequence[builtins.int] | None = None,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
+    ceil_mode: builtins.bool = False,
+    return_indices: builtins.bool = False,
+) -> Any:
+    """The greatest element of each window, the first of equal ones; with return_indices also where in its plane it is."""
+
+def max_pool3d(
+    input: Tensor,
+    kernel_size: builtins.int | Sequence[builtins.int],
+    stride: builtins.int | Sequence[builtins.int] | None = None,
+    padding: builtins.int | Sequence[builtins.int] = 0,
+    dilation: builtins.int | Sequence[builtins.int] = 1,
+    ceil_mode: builtins.bool = False,
+    return_indices: builtins.bool = False,
+) -> Any:
+    """The greatest element of each window, the first of equal ones; with return_indices also where in its plane it is."""
+
 def maximum(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """maximum, element by element."""
 

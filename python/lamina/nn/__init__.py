@@ -13,6 +13,7 @@ from lamina.nn.loss import *  # noqa: F403
 from lamina.nn.module import *  # noqa: F403
 from lamina.nn.normalization import *  # noqa: F403
 from lamina.nn.parameter import *  # noqa: F403
+from lamina.nn.pooling import *  # noqa: F403
 from lamina.nn.residual import *  # noqa: F403
 from lamina.nn.rnn import *  # noqa: F403
 from lamina.nn.shape import *  # noqa: F403
