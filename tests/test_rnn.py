@@ -26,13 +26,27 @@ def seen(h: np.ndarray, o: dict[str, Any]) -> np.ndarray:
     return h * o.get("mask", 1.0)
 
 
+def sums(from_x: np.ndarray, from_h: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> np.ndarray:
+    """What the gates activate; with layer norm, each gate's units to mean 0 and variance 1, and gains."""
+    bias = w["bias_ih"] + w["bias_hh"]
+    return (
+        normed(from_x + from_h, w["weight_ln"], w["weight_hh"].shape[1]) if o.get("layer_norm") else from_x + from_h
+    ) + bias
+
+
+def normed(a: np.ndarray, gains: np.ndarray, hidden: int) -> np.ndarray:
+    gates = a.reshape(len(a), -1, hidden)
+    centred = gates - gates.mean(-1, keepdims=True)
+    return (centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)).reshape(a.shape) * gains
+
+
 def elman_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
-    a = x @ w["weight_ih"].T + w["bias_ih"] + seen(h, o) @ w["weight_hh"].T + w["bias_hh"]
+    a = sums(x @ w["weight_ih"].T, seen(h, o) @ w["weight_hh"].T, w, o)
     return (np.tanh(a) if o["cell"] == "tanh" else np.maximum(a, 0)), c
 
 
 def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
-    a = x @ w["weight_ih"].T + w["bias_ih"] + seen(h, o) @ w["weight_hh"].T + w["bias_hh"]
+    a = sums(x @ w["weight_ih"].T, seen(h, o) @ w["weight_hh"].T, w, o)
     ai, af, ag, ao = np.split(a, 4, axis=1)
     if o.get("full_gate_recurrence"):
         before = o["memory"].get("gates", np.zeros((1, 3 * c.shape[1])))
@@ -57,6 +71,13 @@ def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarr
 def gru_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
     (xr, xz, xn), n, s = np.split(x @ w["weight_ih"].T + w["bias_ih"], 3, axis=1), h.shape[1], seen(h, o)
     recurrent, bias = w["weight_hh"], w["bias_hh"]
+    if o.get("layer_norm"):
+        from_x, from_h, gains = x @ w["weight_ih"].T, s @ recurrent.T, w["weight_ln"]
+        early = normed((from_x + from_h)[:, : 2 * n], gains[: 2 * n], n) + w["bias_ih"][: 2 * n] + bias[: 2 * n]
+        r, z = np.split(sigmoid(early), 2, axis=1)
+        late = normed(from_x[:, 2 * n :], gains[2 * n : 3 * n], n) + w["bias_ih"][2 * n :]
+        new = np.tanh(late + r * (normed(from_h[:, 2 * n :], gains[3 * n :], n) + bias[2 * n :]))
+        return (1 - z) * new + z * h, c
     r = sigmoid(xr + s @ recurrent[:n].T + bias[:n])
     z = sigmoid(xz + s @ recurrent[n : 2 * n].T + bias[n : 2 * n])
     if o.get("reset_after", True):
@@ -125,6 +146,18 @@ CELLS: dict[str, dict[str, Any]] = {
         "peephole": True,
         "full_gate_recurrence": True,
     },
+    "layer norm tanh": {"cell": "tanh", "layer_norm": True},
+    "layer norm lstm": {"cell": "lstm", "layer_norm": True},
+    "layer norm, peephole, coupled": {"cell": "lstm", "layer_norm": True, "peephole": True, "coupled": True},
+    "layer norm, no activations": {
+        "cell": "lstm",
+        "layer_norm": True,
+        "output_gate": False,
+        "input_activation": False,
+        "output_activation": False,
+        "zoneout": (0.2, 0.1),
+    },
+    "layer norm gru, leaky": {"cell": "gru", "layer_norm": True, "leak": 0.5},
     "mut1": {"cell": "mut1"},
     "mut2": {"cell": "mut2"},
     "mut3": {"cell": "mut3"},
@@ -242,7 +275,8 @@ def test_cell_agrees_with_its_steps_and_differences(name: str, ragged: bool, rev
 
 
 @pytest.mark.parametrize(
-    "name", ["tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3"]
+    "name",
+    ["tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm gru, leaky"],
 )
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 1), (3, 1, 2, 17), (2, 2, 3, 8), (5, 50, 4, 33), (2, 97, 3, 64), (3, 7, 5, 130)]
@@ -263,7 +297,18 @@ def test_odd_sizes_in_float32(name: str, shape: tuple[int, int, int, int]) -> No
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "lengths"])
 @pytest.mark.parametrize(
-    "name", ["tanh", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut1", "mut3", "leaky lstm"]
+    "name",
+    [
+        "tanh",
+        "peephole",
+        "full gate recurrence",
+        "gru",
+        "gru, reset before",
+        "mut1",
+        "mut3",
+        "leaky lstm",
+        "layer norm lstm",
+    ],
 )
 def test_masks_are_those_of_the_steps(name: str, ragged: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zoneout and recurrent dropout in training, with known masks: values and every gradient, in reverse too."""
@@ -375,7 +420,9 @@ def test_cells_agree_with_torch(kind: str, bias: bool) -> None:
         np.testing.assert_allclose(to_numpy(a), b.detach().numpy(), atol=2e-6)
 
 
-@pytest.mark.parametrize("switches", [{"peephole": True}, {"coupled": True}, {"leak": 0.5}, {"zoneout": (0.3, 0.1)}])
+@pytest.mark.parametrize(
+    "switches", [{"peephole": True}, {"coupled": True}, {"leak": 0.5}, {"zoneout": (0.3, 0.1)}, {"layer_norm": True}]
+)
 def test_a_cell_is_a_layer_of_one_step(switches: dict[str, Any]) -> None:
     cell, layer = nn.LSTMCell(3, 7, **switches).eval(), nn.LSTM(3, 7, **switches).eval()
     layer.load_state_dict({f"{n}_l0": p for n, p in cell.state_dict().items()})
@@ -434,7 +481,9 @@ def test_lengths_are_torchs_packed_sequences(kind: str) -> None:
 # ---- the layer around the kernel ----
 
 
-@pytest.mark.parametrize("name", ["lstm", "full gate recurrence", "gru", "gru, reset before", "mut3"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm lstm"]
+)
 def test_same_bits_with_one_thread_and_two(name: str) -> None:
     layer = make_layer(CELLS[name], 40, 72)
     x = lamina.tensor(RNG.normal(size=(9, 20, 40)).astype(np.float32))
@@ -487,7 +536,8 @@ def test_backward_twice_over_a_retained_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tanh", "peephole", "full gate recurrence", "projection", "gru", "gru, reset before", "mut3"]
+    "name",
+    ["tanh", "peephole", "full gate recurrence", "projection", "gru", "gru, reset before", "mut3", "layer norm lstm"],
 )
 def test_a_captured_step_is_the_eager_step(name: str) -> None:
     x = [lamina.tensor(RNG.normal(size=(4, 3, 2)).astype(np.float32)) for _ in range(4)]
@@ -544,6 +594,8 @@ def test_a_hundred_thousand_steps() -> None:
         (lambda: nn.LSTM(3, 4, proj_size=4), None, "must be below hidden_size, got 4"),
         (lambda: nn.LSTM(3, 4, proj_size=2, leak=0.5), None, "with a projected state"),
         (lambda: nn.LSTM(3, 4, proj_size=2), lambda m: m(lamina.ones(5, 2, 3), (lamina.ones(1, 2, 4),) * 2), r"h_0 must have shape \(1, 2, 2\)"),
+        (lambda: nn.GRU(3, 4, reset_after=False, layer_norm=True), None, "GRU: layer_norm needs reset_after=True"),
+        (lambda: nn.LSTM(3, 4, full_gate_recurrence=True, layer_norm=True), None, "do not go together"),
         (lambda: nn.MUT1(3, 4), None, "must have hidden_size features, got 3 and hidden_size=4"),
         (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 2)), r"shape \(batch, 3\) or \(3,\), got \(5, 2\)"),
         (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 3), lamina.ones(2, 4)), r"h must have shape \(5, 4\), got \(2, 4\)"),

@@ -1,6 +1,7 @@
 #include "ops/rnn.h"
 
 #include "bind/common.h"
+#include "ops/rnn_program.h"
 
 namespace lamina::bind {
 namespace {
@@ -9,6 +10,52 @@ RnnCell cell_named(const std::string& name) {
   for (int i = 0; i < kRnnCells; ++i)
     if (name == name_of(static_cast<RnnCell>(i))) return static_cast<RnnCell>(i);
   fail(ErrorKind::value, "rnn: unknown cell '", name, "'");
+}
+
+// Cells given as programs: what nn/cells.py makes, and their layers.
+void bind_programs(py::module_& m) {
+  using Maybe = const std::optional<Tensor>&;
+  m.def("_cell_ops", &cell_op_names);
+  m.def("_cell_rows", [] { return kProgramRows; });
+  py::class_<RnnCellDescription, std::shared_ptr<RnnCellDescription>>(m, "_CellProgram")
+      .def(py::init([](std::vector<int> columns, int inputs, int stored, int states, int parameters, const Tensor& code,
+                       const Tensor& constants, const Tensor& grad_code, const Tensor& grad_constants) {
+             return std::const_pointer_cast<RnnCellDescription>(rnn_cell({std::move(columns),
+                                                                          inputs,
+                                                                          stored,
+                                                                          states,
+                                                                          parameters,
+                                                                          {code, constants},
+                                                                          {grad_code, grad_constants}}));
+           }),
+           py::arg("columns"), py::arg("inputs"), py::arg("stored"), py::arg("states"), py::arg("parameters"),
+           py::arg("code"), py::arg("constants"), py::arg("grad_code"), py::arg("grad_constants"));
+  m.def(
+      "_rnn_program",
+      [](const std::shared_ptr<RnnCellDescription>& cell, const Tensor& input, const Tensor& weight_ih,
+         const Tensor& weight_hh, Maybe parameters, Maybe first, Maybe lengths, bool reverse, double eps, double h_rate,
+         double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask) {
+        const auto or_none = [](Maybe t) { return t.value_or(Tensor()); };
+        const RnnProgramArguments arguments{weight_ih,
+                                            weight_hh,
+                                            or_none(parameters),
+                                            or_none(first),
+                                            or_none(lengths),
+                                            reverse,
+                                            eps,
+                                            {h_rate, c_rate},
+                                            {or_none(h_moves), or_none(c_moves)},
+                                            or_none(mask)};
+        RnnProgramStates out;
+        {
+          py::gil_scoped_release released;
+          out = rnn_program(cell, input, arguments);
+        }
+        return py::make_tuple(out.y, out.last);
+      },
+      py::arg("cell"), py::arg("input"), py::arg("weight_ih"), py::arg("weight_hh"), py::arg("parameters"),
+      py::arg("first"), py::arg("lengths"), py::arg("reverse"), py::arg("eps"), py::arg("h_rate"), py::arg("c_rate"),
+      py::arg("h_moves"), py::arg("c_moves"), py::arg("mask"));
 }
 
 }  // namespace
@@ -36,6 +83,7 @@ void bind_rnn(py::module_& m) {
       py::arg("bias_ih"), py::arg("bias_hh"), py::arg("peephole"), py::arg("h"), py::arg("c"), py::arg("lengths"),
       py::arg("reverse"), py::arg("options"), py::arg("h_rate"), py::arg("c_rate"), py::arg("h_moves"),
       py::arg("c_moves"), py::arg("mask"));
+  bind_programs(m);
 }
 
 }  // namespace lamina::bind

@@ -22,6 +22,24 @@ template <class T>
 using TileKernel = void (*)(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride, T* c,
                             std::int64_t c_stride, bool accumulate);
 
+template <class T, int R, int V>
+LAMINA_INLINE void clear(Vec<T> (&sums)[R][V]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>(T(0));
+}
+template <class T, int R, int V>
+LAMINA_INLINE void write_tile(const Vec<T> (&sums)[R][V], T* c, std::int64_t c_stride, bool accumulate) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      T* to = c + r * c_stride + v * Vec<T>::width;
+      (accumulate ? Vec<T>::load(to) + sums[r][v] : sums[r][v]).store(to);
+    }
+}
+
 constexpr int kPrefetchSteps = 8;  // rows of B ahead, enough to cover the second-level cache's latency
 
 template <class T, int R, int V, WalkA walk>
@@ -29,10 +47,7 @@ void tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::in
           std::int64_t c_stride, bool accumulate) {
   constexpr int W = Vec<T>::width;
   Vec<T> sums[R][V];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>(T(0));
+  clear(sums);
 
   // Rows are reached by fours from a base each, with two index registers: one address a row would not fit the
   // registers.
@@ -69,13 +84,7 @@ void tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::in
     b += b_stride;
   }
 
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      T* to = c + r * c_stride + v * W;
-      (accumulate ? Vec<T>::load(to) + sums[r][v] : sums[r][v]).store(to);
-    }
+  write_tile(sums, c, c_stride, accumulate);
 }
 
 template <class T>

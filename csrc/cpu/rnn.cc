@@ -38,7 +38,10 @@ void fill(RnnTable& t) {
 
 }  // namespace
 
+void fill_rnn_program(RnnTable&);
+
 void fill_rnn(RnnTable& t) {
+  fill_rnn_program(t);
   t.packed_bytes = packed_bytes;
   fill<cell::Elman<RnnCell::tanh>>(t);
   fill<cell::Elman<RnnCell::relu>>(t);

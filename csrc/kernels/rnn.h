@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "kernels/rnn_program.h"
 
 namespace lamina {
 
@@ -101,6 +102,10 @@ struct RnnTable {
   // By cell and type; float32 and float64 only.
   void (*forward[kRnnCells][kDTypeCount])(RnnRun run);
   void (*backward[kRnnCells][kDTypeCount])(RnnGradRun run);
+  std::size_t (*program_packed_bytes)(DType dtype, std::int64_t units, int gates);
+  std::int64_t (*row_blocks)(std::int64_t batch);
+  void (*program_forward[kDTypeCount])(RnnProgramRun run);
+  void (*program_backward[kDTypeCount])(RnnProgramGradRun run);
 };
 
 }  // namespace lamina

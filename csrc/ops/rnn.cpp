@@ -4,11 +4,10 @@
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "kernels/rnn.h"
-#include "ops/elementwise.h"
 #include "ops/gemm.h"
 #include "ops/index.h"
 #include "ops/reduce.h"
-#include "ops/view.h"
+#include "ops/rnn_shared.h"
 
 namespace lamina {
 
@@ -21,13 +20,6 @@ const char* name_of(RnnCell cell) {
 namespace {
 
 std::int64_t units_of(RnnCell cell, const RnnWeights& w) { return w.recurrent.size(1) / layout_of(cell).seen; }
-
-void check_argument(const char* op, const char* argument, const Tensor& t, const Dims& shape, const Tensor& x) {
-  check(t.shape() == shape, op, ": ", argument, " must have shape ", shape, ", got ", t.shape());
-  check_as(ErrorKind::type, t.dtype() == x.dtype(), op, ": ", argument, " is ", name_of(t.dtype()), ", the input ",
-           name_of(x.dtype()));
-  check(t.device() == x.device(), op, ": ", argument, " is on ", t.device(), ", the input on ", x.device());
-}
 
 // Gates with a weight for the input: all, or all but the one that is given the input itself.
 struct Weighted {
@@ -78,24 +70,7 @@ void check_arguments(RnnCell cell, const Tensor& x, const RnnWeights& w, const T
     check(layout.cell, op, " has no cell state");
     check_argument(op, "the first c", c, {B, H}, x);
   }
-  if (lengths.defined()) {
-    check(lengths.shape() == Dims{B}, op, ": lengths must have shape ", Dims{B}, ", got ", lengths.shape());
-    check_as(ErrorKind::type, lengths.dtype() == DType::i64, op, ": lengths must be int64, got ",
-             name_of(lengths.dtype()));
-    check(lengths.contiguous(), op, ": lengths must be contiguous");
-  }
-}
-
-Tensor zeros(const Dims& shape, const Tensor& like) {
-  const Tensor t = empty(shape, like.dtype(), like.device());
-  write_fill(t, Scalar(0.0));
-  return t;
-}
-
-// Blocks of H columns of [T, B, stored H], as a matrix.
-Tensor gate_columns(const Tensor& gates, std::int64_t units, int first, int count) {
-  const std::int64_t rows = gates.size(0) * gates.size(1);
-  return narrow(view(gates, {rows, gates.size(2)}), 1, first * units, count * units);
+  check_lengths(op, lengths, B);
 }
 
 // What the input adds to every gate of every step: the first columns of `gates`.
@@ -158,24 +133,6 @@ Tensor states(const Tensor& first, const Dims& shape, bool reverse, const Tensor
     write_fill(slot, Scalar(0.0));
   return all;
 }
-Tensor slots_before(const Tensor& states, bool reverse) {
-  return narrow(states, 0, reverse ? 1 : 0, states.size(0) - 1);
-}
-Tensor slots_after(const Tensor& states, bool reverse) {
-  return narrow(states, 0, reverse ? 0 : 1, states.size(0) - 1);
-}
-Tensor last_slot(const Tensor& states, bool reverse) {
-  return clone(select(states, 0, reverse ? 0 : states.size(0) - 1));
-}
-
-// true where a sequence has not ended: [T, B, 1].
-Tensor running(const Tensor& lengths, std::int64_t steps) {
-  const Tensor times = arange(Scalar(std::int64_t{0}), Scalar(steps), Scalar(std::int64_t{1}), DType::i64);
-  return unsqueeze(binary(BinaryOp::lt, unsqueeze(times, 1), unsqueeze(lengths, 0)), 2);
-}
-
-void* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
-
 // Everything a layer's forward leaves for its backward.
 struct Saved {
   RnnCell cell;

@@ -1433,6 +1433,20 @@ class ValuesIndices(NamedTuple):
     values: Tensor
     indices: Tensor
 
+class _CellProgram:
+    def __init__(
+        self,
+        columns: Sequence[builtins.int],
+        inputs: builtins.int,
+        stored: builtins.int,
+        states: builtins.int,
+        parameters: builtins.int,
+        code: Tensor,
+        constants: Tensor,
+        grad_code: Tensor,
+        grad_constants: Tensor,
+    ) -> None: ...
+
 class _OptimGroup:
     """Parameters that are updated alike, in arenas."""
 
@@ -1521,6 +1535,8 @@ def _binary_cross_entropy(input: Tensor, target: Any, third: Any, reduction: Any
 def _binary_cross_entropy_with_logits(input: Tensor, target: Any, pos_weight: Any, reduction: Any) -> Tensor:
     """See nn.functional.binary_cross_entropy_with_logits."""
 
+def _cell_ops() -> list[str]: ...
+def _cell_rows() -> builtins.int: ...
 def _clip_grad_norm_(
     parameters: Sequence[Tensor], max_norm: builtins.float, norm_type: builtins.float, eps: builtins.float
 ) -> Tensor: ...
@@ -1603,6 +1619,22 @@ def _rnn(
     c_moves: Tensor | None,
     mask: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]: ...
+def _rnn_program(
+    cell: _CellProgram,
+    input: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    parameters: Tensor | None,
+    first: Tensor | None,
+    lengths: Tensor | None,
+    reverse: builtins.bool,
+    eps: builtins.float,
+    h_rate: builtins.float,
+    c_rate: builtins.float,
+    h_moves: Tensor | None,
+    c_moves: Tensor | None,
+    mask: Tensor | None,
+) -> tuple[Tensor, Tensor]: ...
 def _set_conv_preference(algorithm: str | None, winograd: builtins.bool) -> None: ...
 def _set_grad_enabled(mode: builtins.bool) -> None: ...
 def _smooth_l1_loss(input: Tensor, target: Any, reduction: Any, beta: Any) -> Tensor:

@@ -4,6 +4,7 @@ from lamina.nn import functional as functional
 from lamina.nn import init as init
 from lamina.nn import utils as utils
 from lamina.nn.activation import *  # noqa: F403
+from lamina.nn.cells import *  # noqa: F403
 from lamina.nn.container import *  # noqa: F403
 from lamina.nn.conv import *  # noqa: F403
 from lamina.nn.dropout import *  # noqa: F403

@@ -1,0 +1,240 @@
+// What all drivers of recurrent sequences share: weights packed in panels of units or columns, and the work of a team.
+#pragma once
+#include "core/barrier.h"
+#include "core/parallel.h"
+#include "cpu/gemm_micro.h"
+#include "cpu/gemm_pack.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+constexpr int kRegisters = kTarget == Target::avx512 || kTarget == Target::neon ? 32 : 16;
+constexpr double kRecurrentFlopsWorthAThread = 1e5;  // in one step
+constexpr int kBatchBlock = 48;                      // sequences whose sums are kept beside a panel of weights
+constexpr std::int64_t kPanelBytes = 16 * 1024;      // of a panel that stay in the first-level cache meanwhile
+
+// As tile() of a product, for wide tiles: R elements of A stay in registers while the V vectors of a row of B pass, not
+// the other way round. That fits a third row of four vectors into 16 registers: two would give too few sums to hide the
+// latency of a multiplication, and would read B oftener than the load units can.
+template <class T, int R, int V>
+void wide_tile(std::int64_t k, const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride, T* c,
+               std::int64_t c_stride, bool accumulate) {
+  constexpr int W = Vec<T>::width;
+  Vec<T> sums[R][V];
+  clear(sums);
+  for (std::int64_t i = 0; i < k; ++i, ++a, b += b_stride) {
+    Vec<T> x[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) x[r] = Vec<T>(a[r * a_stride]);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      const Vec<T> row = Vec<T>::load(b + v * W);
+      if (v * W * sizeof(T) % 64 == 0) __builtin_prefetch(b + kPrefetchSteps * b_stride + v * W);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[r][v] = fma(x[r], row, sums[r][v]);
+    }
+  }
+  write_tile(sums, c, c_stride, accumulate);
+}
+
+// Tiles of 1 … kMost rows of V vectors.
+template <class T, int V>
+struct RowTiles {
+  static constexpr int kHoldingB = (kRegisters - 1 - V) / V, kHoldingA = (kRegisters - 1) / (V + 1);
+  static constexpr int kMost = kHoldingA > kHoldingB ? kHoldingA : kHoldingB > 1 ? kHoldingB : 1;
+  TileKernel<T> at[kMost];
+  template <int R = kMost>
+  static constexpr void fill(RowTiles& tiles) {
+    if constexpr (kHoldingA > kHoldingB)
+      tiles.at[R - 1] = wide_tile<T, R, V>;
+    else
+      tiles.at[R - 1] = tile<T, R, V, WalkA::rows>;
+    if constexpr (R > 1) fill<R - 1>(tiles);
+  }
+  static constexpr RowTiles make() {
+    RowTiles tiles{};
+    fill(tiles);
+    return tiles;
+  }
+};
+
+// One row: too few sums for the processor's pipelines, so k is dealt out to several of them in turn.
+template <class T, int V>
+void single_row(std::int64_t k, const T* a, const T* b, T* sums, bool accumulate) {
+  constexpr int W = Vec<T>::width, kTurns = V >= 8 ? 1 : 8 / V;
+  Vec<T> part[kTurns][V];
+  for (auto& turn : part)
+    for (Vec<T>& v : turn) v = Vec<T>(T(0));
+  const auto add = [&](Vec<T>* to, std::int64_t i) {
+    const Vec<T> x(a[i]);
+    for (int v = 0; v < V; ++v) to[v] = fma(x, Vec<T>::load(b + (i * V + v) * W), to[v]);
+  };
+  std::int64_t i = 0;
+  for (; i + kTurns <= k; i += kTurns)
+#pragma GCC unroll 8
+    for (int t = 0; t < kTurns; ++t) add(part[t], i + t);
+  for (; i < k; ++i) add(part[0], i);
+  for (int v = 0; v < V; ++v) {
+    Vec<T> total = part[0][v];
+    for (int t = 1; t < kTurns; ++t) total = total + part[t][v];
+    (accumulate ? Vec<T>::load(sums + v * W) + total : total).store(sums + v * W);
+  }
+}
+
+struct Share {
+  std::int64_t begin, end;
+  Share(std::int64_t panels, int thread, int team) : begin(panels * thread / team), end(panels * (thread + 1) / team) {}
+};
+
+// body(first, count) for rows cut into as few tiles as can be, of even height: low ones hide no latency.
+template <class Body>
+LAMINA_INLINE void for_each_tile(int rows, int most, Body body) {
+  const int tiles = (rows + most - 1) / most;
+  for (int t = 0, row = 0; t < tiles; ++t) {
+    const int end = rows * (t + 1) / tiles;
+    body(row, end - row);
+    row = end;
+  }
+}
+
+// The recurrent product of `gates` gates for panels of units.
+template <class T, int gates>
+struct GatePanels {
+  static constexpr int kWidth = Vec<T>::width;
+  static constexpr int kVecs = gates == 1 ? kGemmTileVecs : 1;  // vectors of units in a panel
+  static constexpr int kUnits = kVecs * kWidth, kCols = gates * kUnits;
+  static constexpr RowTiles<T, gates* kVecs> kTiles = RowTiles<T, gates * kVecs>::make();
+  static constexpr int kRows = RowTiles<T, gates * kVecs>::kMost;
+
+  T* packed;  // [panels][depth][gates][kUnits]
+  std::int64_t units, depth;
+
+  static std::int64_t panels(std::int64_t units) { return (units + kUnits - 1) / kUnits; }
+  std::int64_t packed_size() const { return panels(units) * depth * kCols; }
+
+  // `weight`: [gates · units, depth]
+  void pack_panel(const T* weight, std::int64_t panel) const {
+    const std::int64_t first = panel * kUnits, left = units - first;
+    for (int g = 0; g < gates; ++g)
+      pack(packed + panel * depth * kCols + g * kUnits, kCols, weight + (g * units + first) * depth, depth, 1,
+           static_cast<int>(left < kUnits ? left : kUnits), left, depth);
+  }
+  // sums[rows][gates][kUnits] = a[rows, depth] · the panel, a part of k at a time that stays close for all rows.
+  void multiply(std::int64_t panel, const T* a, int rows, T* sums) const {
+    constexpr std::int64_t kPart = kPanelBytes / (kCols * sizeof(T));
+    for (std::int64_t k = 0; k < depth; k += kPart) {
+      const std::int64_t part = depth - k < kPart ? depth - k : kPart;
+      const T* const b = packed + (panel * depth + k) * kCols;
+      if (rows == 1) {
+        single_row<T, gates * kVecs>(part, a + k, b, sums, k > 0);
+        continue;
+      }
+      for_each_tile(rows, kRows, [&](int row, int count) {
+        kTiles.at[count - 1](part, a + row * depth + k, depth, b, kCols, sums + row * kCols, kCols, k > 0);
+      });
+    }
+  }
+};
+
+// The way back: [rows, columns] += d[rows, gate] · weight[gate], for panels of the sum's columns.
+template <class T>
+struct ReturnPanels {
+  T* packed;  // [panels][gates][units][kTileCols]
+  std::int64_t columns, units;
+  int gates;
+
+  static std::int64_t panels(std::int64_t columns) { return (columns + kTileCols<T> - 1) / kTileCols<T>; }
+  std::int64_t packed_size() const { return panels(columns) * gates * units * kTileCols<T>; }
+
+  T* at(std::int64_t panel, int gate) const { return packed + (panel * gates + gate) * units * kTileCols<T>; }
+  void pack_panel(const T* weight, std::int64_t panel) const {
+    const std::int64_t first = panel * kTileCols<T>, left = columns - first;
+    const int lanes = static_cast<int>(left < kTileCols<T> ? left : kTileCols<T>);
+    for (int g = 0; g < gates; ++g)
+      pack(at(panel, g), kTileCols<T>, weight + g * units * columns + first, 1, columns, lanes, left, units);
+  }
+  // sums[rows][kTileCols] = Σ over gates of d[rows, blocks[gate] · units …] · weight
+  void multiply(std::int64_t panel, const T* d, std::int64_t d_row, const int* blocks, int rows, T* sums) const {
+    constexpr std::int64_t kDepth = kPanelBytes / (kTileCols<T> * sizeof(T));
+    for (int g = 0; g < gates; ++g)
+      for (std::int64_t k = 0; k < units; k += kDepth) {
+        const std::int64_t depth = units - k < kDepth ? units - k : kDepth;
+        const T *const from = d + blocks[g] * units + k, *const b = at(panel, g) + k * kTileCols<T>;
+        const bool accumulate = g > 0 || k > 0;
+        if (rows == 1) {
+          single_row<T, kTileVecs>(depth, from, b, sums, accumulate);
+          continue;
+        }
+        for_each_tile(rows, kTileRows, [&](int row, int count) {
+          tile_kernel<T>(WalkA::rows, count, kTileVecs)(depth, from + row * d_row, d_row, b, kTileCols<T>,
+                                                        sums + row * kTileCols<T>, kTileCols<T>, accumulate);
+        });
+      }
+  }
+};
+
+// `n` lanes at p; all of them as one plain load.
+template <bool whole, class T>
+LAMINA_INLINE Vec<T> load_units(const T* p, int n) {
+  if constexpr (whole) return Vec<T>::load(p);
+  return Vec<T>::load(p, n);
+}
+template <bool whole, class T>
+LAMINA_INLINE void store_units(Vec<T> v, T* p, int n) {
+  if constexpr (whole)
+    v.store(p);
+  else
+    v.store(p, n);
+}
+
+// body(first unit, lanes, offset in the panel, std::true_type-like tag: are all lanes there?) for each vector of a
+// panel.
+template <int width>
+struct Lanes {
+  template <class Body>
+  static LAMINA_INLINE void each(std::int64_t first, std::int64_t units, int panel, Body body) {
+    for (int v = 0; v < panel && first + v < units; v += width) {
+      const std::int64_t left = units - first - v;
+      if (left >= width)
+        body.template operator()<true>(first + v, width, v);
+      else
+        body.template operator()<false>(first + v, static_cast<int>(left), v);
+    }
+  }
+};
+
+// How far a state moves to what the cell gives, for one row of one step.
+template <class T>
+struct Movement {
+  using V = Vec<T>;
+  T rate;
+  const T* factors;  // null: 1
+
+  Movement(double rate, const void* moves, std::int64_t at)
+      : rate(static_cast<T>(rate)), factors(moves ? static_cast<const T*>(moves) + at : nullptr) {}
+
+  bool all_the_way() const { return rate == T(1) && !factors; }
+  template <bool whole>
+  LAMINA_INLINE V part(std::int64_t u, int n) const {
+    return factors ? V(rate) * load_units<whole>(factors + u, n) : V(rate);
+  }
+  template <bool whole>
+  LAMINA_INLINE V moved(V before, V fresh, std::int64_t u, int n) const {
+    return all_the_way() ? fresh : fma(part<whole>(u, n), fresh - before, before);
+  }
+};
+
+// All threads whose share of a step is worth one.
+template <class Driver, class Run>
+void drive(const Run& run, std::int64_t batch, std::int64_t units, int gates) {
+  Driver driver(run);
+  const double flops = 2.0 * static_cast<double>(batch * gates) * static_cast<double>(units * units);
+  parallel_team(
+      flops < kRecurrentFlopsWorthAThread ? 1 : thread_count(),
+      [](void* d, int thread, int team) { static_cast<Driver*>(d)->work(thread, team); }, &driver);
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

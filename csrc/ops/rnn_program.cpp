@@ -1,0 +1,245 @@
+#include "ops/rnn_program.h"
+
+#include "autograd/node.h"
+#include "core/dispatch.h"
+#include "core/stream.h"
+#include "kernels/rnn.h"
+#include "ops/gemm.h"
+#include "ops/reduce.h"
+#include "ops/rnn_shared.h"
+
+namespace lamina {
+
+std::vector<std::string> cell_op_names() {
+#define LAMINA_CELL_OP_NAME(name, formula) #name,
+  return {LAMINA_CELL_OPS(LAMINA_CELL_OP_NAME)};
+#undef LAMINA_CELL_OP_NAME
+}
+
+namespace {
+
+constexpr const char* kOp = "rnn_program";
+
+// `rows`: slots in memory, before the constants.
+void check_code(const CellCode& code, int rows) {
+  check(code.code.dtype() == DType::i32 && code.code.contiguous() && code.code.ndim() == 2 &&
+            code.code.size(1) == kProgramFields,
+        kOp, ": code must be int32 of shape (instructions, ", kProgramFields, ")");
+  check(code.constants.dtype() == DType::f64 && code.constants.contiguous() && code.constants.ndim() == 1, kOp,
+        ": constants must be a row of float64");
+  const std::int64_t constants = code.constants.size(0);
+  check(constants <= kProgramRows && rows + kProgramRows <= kProgramSlots, kOp, ": the cell has too many ",
+        constants <= kProgramRows ? "gates, states and parameters" : "constants");
+  const std::int32_t* at = code.code.data<std::int32_t>();
+  for (std::int64_t k = 0; k < code.code.size(0); ++k, at += kProgramFields) {
+    check(at[0] >= 0 && at[0] < static_cast<int>(CellOp::count), kOp, ": unknown operation ", at[0]);
+    for (int field = 1; field < kProgramFields; ++field)
+      check(at[field] >= 0 && at[field] < rows + kProgramRows, kOp,
+            ": the cell holds more values at once than there is room for (", kProgramRows, ")");
+  }
+}
+
+// What a layer's forward leaves for its backward; from seen on, tensors may be undefined.
+struct Saved {
+  RnnCellRef cell;
+  SavedTensor x, input_weight, recurrent_weight, blocks, states;
+  SavedTensor seen, parameters, scale, lengths, mask, moves[2];
+  RnnProgramRun run;
+};
+
+CellProgram program_of(const CellCode& code) {
+  return {code.code.data<std::int32_t>(), code.constants.data<double>(), static_cast<int>(code.code.size(0)),
+          static_cast<int>(code.constants.size(0))};
+}
+
+void check_arguments(const RnnCellDescription& cell, const Tensor& x, const RnnProgramArguments& a) {
+  check(x.ndim() == 3 && x.size(0) > 0, kOp,
+        ": input must have shape (steps, batch, features) with at least one step, got ", x.shape());
+  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64, kOp, " is not defined for ",
+           name_of(x.dtype()));
+  check(a.recurrent_weight.ndim() == 2 && a.recurrent_weight.size(1) > 0, kOp,
+        ": the recurrent weight must have 2 dimensions, got shape ", a.recurrent_weight.shape());
+  const std::int64_t T = x.size(0), B = x.size(1), H = a.recurrent_weight.size(1);
+  check_argument(kOp, "the input weight", a.input_weight, {cell.inputs * H, x.size(2)}, x);
+  check_argument(kOp, "the recurrent weight", a.recurrent_weight,
+                 {static_cast<std::int64_t>(cell.columns.size()) * H, H}, x);
+  check(a.parameters.defined() == (cell.parameters > 0), kOp, ": expected ", cell.parameters, " parameters");
+  if (a.parameters.defined()) check_argument(kOp, "the parameters", a.parameters, {cell.parameters, H}, x);
+  if (a.first.defined()) check_argument(kOp, "the first states", a.first, {cell.states, B, H}, x);
+  if (a.mask.defined()) check_argument(kOp, "the mask", a.mask, {B, H}, x);
+  for (int s = 0; s < 2; ++s) {
+    check(a.rates[s] > 0 && a.rates[s] <= 1, kOp, ": rates must be in (0, 1], got ", a.rates[s]);
+    check(s < cell.states || (a.rates[s] == 1 && !a.moves[s].defined()), kOp, ": the cell has one state");
+    if (a.moves[s].defined()) check_argument(kOp, "the moves", a.moves[s], {T, B, H}, x);
+  }
+  check(a.eps >= 0, kOp, ": eps must not be negative, got ", a.eps);
+  check_lengths(kOp, a.lengths, B);
+}
+
+// The slots of the first states: [states, B, H].
+Tensor first_slot(const Tensor& states, bool reverse) { return select(states, 1, reverse ? states.size(1) - 1 : 0); }
+Tensor final_slot(const Tensor& states, bool reverse) { return select(states, 1, reverse ? 0 : states.size(1) - 1); }
+Tensor all_h(const Tensor& states) { return select(states, 0, 0); }
+
+struct BlockGradients {
+  Tensor blocks;      // [T B, stored H]
+  Tensor states;      // [states, B, H], of the first ones
+  Tensor parameters;  // [parameters, H], or undefined
+};
+
+BlockGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dlast) {
+  const RnnCellDescription& cell = *s.cell;
+  const Tensor blocks = s.blocks.get(), states = s.states.get();
+  const RnnTable& table = kernels(blocks.device()).rnn;
+  const DType dtype = blocks.dtype();
+  const std::int64_t B = s.run.batch, H = s.run.units;
+  const auto fresh = [&](const Dims& shape) { return empty(shape, dtype, blocks.device()); };
+  BlockGradients d{fresh(blocks.shape()), fresh({cell.states, B, H}), {}};
+  if (dlast.defined())
+    write_copy(d.states, dlast);
+  else
+    write_fill(d.states, Scalar(0.0));
+  const Tensor dparameters = zeros({table.row_blocks(B), cell.parameters, H}, blocks);
+  const bool moves = s.run.moves[0] || s.run.moves[1] || s.run.rates[0] != 1 || s.run.rates[1] != 1;
+  const Tensor stays = moves ? fresh({cell.states, B, H}) : Tensor();
+  const Tensor packed =
+      empty({static_cast<std::int64_t>(table.program_packed_bytes(dtype, H, s.run.gates))}, DType::u8, blocks.device());
+  const Tensor rows = !dy.defined() || dy.strides()[2] == 1 || H == 1 ? dy : contiguous(dy);
+  RnnProgramGradRun run{};
+  run.forward = s.run;
+  // Asked for again: a recording of the backward alone holds what it sees asked for.
+  const auto data = [](const SavedTensor& t, const void* there) { return there ? t.get().data() : nullptr; };
+  run.forward.program = program_of(cell.backward);
+  run.forward.weight = s.recurrent_weight.get().data();
+  run.forward.packed = packed.data();
+  run.forward.blocks = blocks.data();
+  run.forward.states = states.data();
+  run.forward.seen = data(s.seen, s.run.seen);
+  run.forward.unit = data(s.parameters, s.run.unit);
+  run.forward.scale = data(s.scale, s.run.scale);
+  run.forward.mask = data(s.mask, s.run.mask);
+  for (int k = 0; k < 2; ++k) run.forward.moves[k] = data(s.moves[k], s.run.moves[k]);
+  run.forward.lengths = static_cast<const std::int64_t*>(data(s.lengths, s.run.lengths));
+  run.dblocks = d.blocks.data();
+  run.dy = data_or_null(rows);
+  run.dy_step = rows.defined() ? rows.strides()[0] : 0;
+  run.dy_row = rows.defined() ? rows.strides()[1] : 0;
+  run.dstates = d.states.data();
+  run.stays = data_or_null(stays);
+  run.dparameters = dparameters.data();
+  current_stream().launch(require(table.program_backward[static_cast<int>(dtype)], kOp, blocks.device()), run);
+  d.blocks = view(d.blocks, {s.run.steps * B, cell.stored * H});
+  if (cell.parameters) d.parameters = sum(dparameters, Dims{0});
+  return d;
+}
+
+Tensor recurrent_gradient(const Saved& s, const Tensor& dblocks) {
+  const std::int64_t H = s.run.units;
+  const Tensor h = slots_before(s.run.seen ? s.seen.get() : all_h(s.states.get()), s.run.reverse);
+  const Tensor seen = view(h, {dblocks.size(0), H}), dw = empty({s.run.gates * H, H}, h.dtype(), h.device());
+  for (int g = 0; g < s.run.gates;) {  // gates whose blocks lie side by side, as one product
+    int end = g + 1;
+    while (end < s.run.gates && s.run.columns[end] == s.run.columns[end - 1] + 1) ++end;
+    write_product(narrow(dw, 0, g * H, (end - g) * H),
+                  transpose(narrow(dblocks, 1, s.run.columns[g] * H, (end - g) * H), 0, 1), seen);
+    g = end;
+  }
+  return dw;
+}
+
+}  // namespace
+
+RnnCellRef rnn_cell(RnnCellDescription d) {
+  check(d.columns.size() <= kProgramGates && d.states <= kProgramStates, kOp, ": a cell has at most ", kProgramGates,
+        " gates and ", kProgramStates, " states, got ", d.columns.size(), " and ", d.states);
+  check(d.inputs >= 0 && d.inputs <= d.stored && d.stored > 0 && d.states > 0 && d.parameters >= 0, kOp,
+        ": a cell needs gates and states");
+  for (const int column : d.columns) check(column >= 0 && column < d.stored, kOp, ": no block ", column);
+  check_code(d.forward, d.stored + 2 * d.states + d.parameters);
+  check_code(d.backward, 2 * (d.stored + d.states + d.parameters));
+  return std::make_shared<const RnnCellDescription>(std::move(d));
+}
+
+RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const RnnProgramArguments& a) {
+  check_arguments(*cell, input, a);
+  bool recorded = needs_grad(input, a.input_weight, a.recurrent_weight);
+  for (const Tensor& t : {a.parameters, a.first}) recorded = recorded || (t.defined() && needs_grad(t));
+  RnnProgramStates out;
+  Saved s;
+  {
+    const GradMode off(false);
+    const auto as_rows = [](const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); };
+    const std::int64_t T = input.size(0), B = input.size(1), H = a.recurrent_weight.size(1);
+    const Tensor x = contiguous(input), recurrent = contiguous(a.recurrent_weight), parameters = as_rows(a.parameters),
+                 mask = as_rows(a.mask), moves[2] = {as_rows(a.moves[0]), as_rows(a.moves[1])};
+    const auto fresh = [&](const Dims& shape) { return empty(shape, x.dtype(), x.device()); };
+    const RnnTable& table = kernels(x.device()).rnn;
+    const Tensor blocks = fresh({T, B, cell->stored * H}), states = fresh({cell->states, T + 1, B, H});
+    if (cell->inputs)
+      write_product(gate_columns(blocks, H, 0, cell->inputs), view(x, {T * B, x.size(2)}),
+                    transpose(a.input_weight, 0, 1));
+    const Tensor first = first_slot(states, a.reverse);
+    if (a.first.defined())
+      write_copy(first, a.first);
+    else
+      write_fill(first, Scalar(0.0));
+    const Tensor seen = mask.defined() ? fresh({T + 1, B, H}) : Tensor();
+    if (seen.defined()) write_copy(select(seen, 0, a.reverse ? T : 0), mul(select(first, 0, 0), mask));
+    const Tensor scale = a.eps > 0 ? fresh({T, B, cell->stored}) : Tensor();
+    const int gates = static_cast<int>(cell->columns.size());
+    const Tensor packed =
+        empty({static_cast<std::int64_t>(table.program_packed_bytes(x.dtype(), H, gates))}, DType::u8, x.device());
+
+    RnnProgramRun run{};
+    run.steps = T, run.batch = B, run.units = H;
+    run.reverse = a.reverse;
+    run.gates = gates, run.inputs = cell->inputs, run.stored = cell->stored;
+    run.state_count = cell->states, run.parameters = cell->parameters;
+    for (int g = 0; g < gates; ++g) run.columns[g] = cell->columns[static_cast<std::size_t>(g)];
+    run.program = program_of(cell->forward);
+    run.weight = recurrent.data(), run.packed = packed.data();
+    run.blocks = blocks.data(), run.states = states.data();
+    run.seen = data_or_null(seen), run.mask = data_or_null(mask);
+    run.unit = data_or_null(parameters);
+    run.scale = data_or_null(scale), run.eps = a.eps;
+    for (int k = 0; k < 2; ++k) run.rates[k] = a.rates[k], run.moves[k] = data_or_null(moves[k]);
+    run.lengths = a.lengths.defined() ? a.lengths.data<std::int64_t>() : nullptr;
+    current_stream().launch(require(table.program_forward[static_cast<int>(x.dtype())], kOp, x.device()), run);
+
+    out.y = slots_after(all_h(states), a.reverse);
+    if (a.lengths.defined()) out.y = where(running(a.lengths, T), out.y, Arg(Scalar(0.0)));
+    out.last = clone(final_slot(states, a.reverse));
+    if (recorded) {
+      const auto keep = [](const Tensor& t) { return t.defined() ? save_output(t) : SavedTensor(); };
+      run.packed = nullptr;
+      s = Saved{cell,         keep(x),         keep(a.input_weight), keep(recurrent),
+                keep(blocks), keep(states),    keep(seen),           keep(parameters),
+                keep(scale),  keep(a.lengths), keep(mask),           {keep(moves[0]), keep(moves[1])},
+                run};
+    }
+  }
+  if (!recorded) return out;
+
+  record(kOp, {out.y, out.last}, {input, a.input_weight, a.recurrent_weight, a.parameters, a.first},
+         [s = std::move(s)](Gradients& g) {
+           const BlockGradients d = run_backward(s, g.of_output(0), g.of_output(1));
+           const Tensor x = s.x.get(), from_input = narrow(d.blocks, 1, 0, s.run.inputs * s.run.units);
+           const Tensor rows = view(x, {d.blocks.size(0), x.size(2)});
+           if (g.wants(0)) {
+             const Tensor dx = empty(x.shape(), x.dtype(), x.device());
+             write_product(view(dx, rows.shape()), from_input, s.input_weight.get());
+             g.give(0, dx);
+           }
+           if (g.wants(1)) {
+             const Tensor dw = empty(s.input_weight.get().shape(), x.dtype(), x.device());
+             write_product(dw, transpose(from_input, 0, 1), rows);
+             g.give(1, dw);
+           }
+           if (g.wants(2)) g.give(2, recurrent_gradient(s, d.blocks));
+           if (g.wants(3)) g.give(3, d.parameters);
+           if (g.wants(4)) g.give(4, d.states);
+         });
+  return out;
+}
+
+}  // namespace lamina
