@@ -216,7 +216,7 @@ def test_settings_are_parsed_by_type():
     [
         (["trian"], "there is no command 'trian'; did you mean 'train'?"),
         (["train"], "the following arguments are required: recipe"),
-        (["train", "mpl"], "there is no recipe 'mpl'; did you mean 'mlp'?"),
+        (["train", "mlpp"], "there is no recipe 'mlpp'; did you mean 'mlp'?"),
         (["train", "transformer"], "there is no recipe 'transformer' (lamina recipes lists them: mlp,"),
         (["recipes", "bolean"], "did you mean 'boolean'?"),
         (["train", "mlp", "--set", "epoch=3"], "mlp has no setting 'epoch'; did you mean 'epochs'?"),
@@ -240,14 +240,14 @@ def test_what_does_not_exist(capsys, arguments, message):
 
 
 def test_exit_code_of_the_process():
-    finished = command("train", "mpl")
+    finished = command("train", "mlpp")
     assert finished.returncode == 2
     listed = ", ".join(RECIPES)
     assert finished.stderr == (
-        f"lamina: there is no recipe 'mpl'; did you mean 'mlp'? (lamina recipes lists them: {listed})\n"
+        f"lamina: there is no recipe 'mlpp'; did you mean 'mlp'? (lamina recipes lists them: {listed})\n"
     )
     with pytest.raises(UsageError):
-        main(["--traceback", "train", "mpl"])
+        main(["--traceback", "train", "mlpp"])
 
 
 @needs_everything

@@ -17,7 +17,9 @@ RECIPES = {
     "adding": "the sum of two marked numbers of a long sequence: RNN, LSTM and GRU",
     "arithmetic": "sums and differences read and written as characters (Jozefowicz et al., 2015)",
     "xml": "closing tags that repeat the opening ones (Jozefowicz et al., 2015)",
+    "odyssey": "every variant of the LSTM on the same text, with its speed (Greff et al., 2015)",
     "sentiment": "is a review kind? an LSTM against a bag of words, which has lost their order",
+    "levels": "game levels as text: columns that are read, and new ones written that can be played",
     "forecast": "a shifted series: at every step, what comes next",
     "tagging": "what each digit of a line stands for: one direction against both",
 }

@@ -6,6 +6,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Sequence
 from math import log
 from pathlib import Path
+from typing import Any
 
 import lamina
 from lamina import Tensor, nn
@@ -59,11 +60,12 @@ class CharacterModel(nn.Module):
     memory in every replay of a captured step.
     """
 
-    def __init__(self, symbols: int, cell: str, hidden: int, layers: int, rows: int, dropout: float = 0.0) -> None:
+    def __init__(self, symbols: int, cell: str, hidden: int, layers: int, rows: int, **options: Any) -> None:
         super().__init__()
-        options = {"forget_bias": 1.0} if cell == "LSTM" else {}
+        if cell == "LSTM" and options.get("forget_gate", True):
+            options = {"forget_bias": 1.0} | options
         self.embedding = nn.Embedding(symbols, min(symbols, 64))
-        self.layer = CELLS[cell](self.embedding.embedding_dim, hidden, layers, dropout=dropout, **options)
+        self.layer = CELLS[cell](self.embedding.embedding_dim, hidden, layers, **options)
         self.head = nn.Linear(hidden, symbols)
         self.states = ("h", "c") if cell == "LSTM" else ("h",)
         for name, state in zip(self.states, self.start(rows), strict=True):

@@ -69,7 +69,9 @@ def run(settings: Settings, run: Run) -> Result:
     learn, check = (
         windows(alphabet.encode(part), rows, settings.steps) for part in (text[:-held_out], text[-held_out:])
     )
-    model = CharacterModel(len(alphabet), settings.cell, settings.hidden, settings.layers, rows, settings.dropout)
+    model = CharacterModel(
+        len(alphabet), settings.cell, settings.hidden, settings.layers, rows, dropout=settings.dropout
+    )
     optimizer = optim.Adam(model.parameters(), lr=settings.lr)
     writer = Writer(alphabet, settings.temperature, run.progress)
     trainer = train.Trainer(
