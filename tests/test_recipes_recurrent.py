@@ -9,7 +9,7 @@ import pytest
 
 import lamina
 from lamina.__main__ import main
-from lamina.recipes import adding, arithmetic, forecast, latch, sentiment, tagging, xml
+from lamina.recipes import adding, arithmetic, forecast, latch, levels, sentiment, tagging, xml
 from lamina.recipes._recurrent import IGNORED, Reader
 from lamina.recipes._text import Alphabet, CharacterModel, python_source, sample, windows
 
@@ -19,6 +19,8 @@ TINY = {  # settings, by how much the loss must fall, pictures
     "characters": ("characters=6000 hidden=32 rows=4 steps=16 epochs=2 lr=0.01", 0.9, ["bits.png", "samples.txt"]),
     "forecast": ("samples=300 hidden=8 epochs=3 steps=20 ahead=4 batch=32", 0.8, ["forecast.png"]),
     "latch": ("steps=4 samples=200 epochs=3 hidden=8 batch=16 lr=0.03", 0.8, ["gradients.png"]),
+    "levels": ("columns=900 hidden=16 rows=8 steps=18 epochs=2 written=80", 0.9, ["levels.png", "level.txt"]),
+    "odyssey": ("characters=3000 hidden=8 rows=4 steps=16 epochs=2 lr=0.02", 0.95, ["odyssey.png"]),
     "sentiment": ("clauses=1 samples=300 hidden=16 epochs=6 batch=16 lr=0.03", 0.8, ["verdicts.png"]),
     "tagging": ("words=1 samples=200 hidden=16 epochs=3 lr=0.02", 0.9, ["tags.png"]),
     "xml": ("steps=20 samples=150 hidden=24 epochs=3", 0.9, ["xml.png"]),
@@ -158,6 +160,27 @@ def test_tags_say_what_digits_stand_for():
     for row in range(20):
         assert (tags[row] != IGNORED).sum().item() == lengths[row].item()
         assert not tagging.ALPHABET.decode(symbols[row])[int(lengths[row]) :].strip()
+
+
+def test_levels_that_are_made_up_can_be_played():
+    columns = levels.level(2000, random.Random(0))
+    assert not levels.faults(columns)
+    assert {cell for column in columns for cell in column} == set(levels.COLOURS)
+
+
+@pytest.mark.parametrize(
+    "cells, reason",
+    [
+        ([""] * 4, "a gap too wide"),
+        (["X-X"], "X on -"),
+        (["Xp", "X"], "half a pipe"),
+        (["X-e"], "an enemy in the air"),
+        (["X--------"], "a column of 9 cells"),
+    ],
+)
+def test_faults_of_levels_are_found(cells, reason):
+    columns = [levels.column(text) for text in ("X", *cells, "X")]
+    assert [found for _, found in levels.faults(columns)] == [reason]
 
 
 def test_forecast_targets_are_the_inputs_one_later():
