@@ -110,7 +110,7 @@ def test_random_shapes(algorithm, shape):
         (1, 1, 1, 1, 1),  # smaller than a tile
         (1, 40, 50, 3, 150),  # a row of more tiles than are transformed at once
         (5, 33, 17, 30, 31),  # several blocks of tiles
-        (1, 70, 130, 9, 7),  # one block, shared by all threads
+        (1, 70, 130, 9, 7),  # fewer tiles than channels
     ],
 )
 def test_sizes(algorithm, batch, inputs, outputs, height, width):
@@ -123,10 +123,10 @@ def test_epilogue(algorithm, activation):
     x, w, b, residual = array(2, 5, 7, 9), array(11, 5, 3, 3), array(11), array(2, 11, 7, 9)
     with backends.conv.use(algorithm):
         fused = F.conv2d(x, w, b, padding=1, activation=activation, residual=residual)
-    composed = lamina.tensor(reference(x, w, residual, (1, 1, 1, 1), 1)[0] + b[:, None, None] + residual)
-    if activation:
-        composed = getattr(lamina, activation)(composed)
-    np.testing.assert_allclose(to_numpy(fused), to_numpy(composed), rtol=1e-5, atol=1e-5)
+    z = reference(x, w, residual, (1, 1, 1, 1), 1)[0] + b[:, None, None] + residual
+    composed = to_numpy(getattr(lamina, activation)(lamina.tensor(z))) if activation else z
+    # No activation here is steeper than 1.13.
+    np.testing.assert_allclose(to_numpy(fused), composed, rtol=1e-6, atol=1.2 * TOLERANCE[algorithm] * np.abs(z).max())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -57,9 +57,10 @@ void data_gradient(ConvDataGradient g) {
 template <int m>
 void weight_gradient(ConvWeightGradient g) {
   const WinogradShape shape = forward_shape(g.shape);
+  const int team = team_of(g.shape);
   WinogradWeight<Winograd<m>> driver(shape, static_cast<const float*>(g.x), static_cast<const float*>(g.dy),
-                                     static_cast<float*>(g.dweight));
-  drive(driver, team_of(g.shape));
+                                     static_cast<float*>(g.dweight), team);
+  drive(driver, team);
 }
 
 template <int m>

@@ -1,5 +1,7 @@
-// Winograd's convolution, forward and data gradient: a block of tiles at a time is transformed, multiplied point by
-// point with the transformed weights and transformed back, so that its values never leave the second-level cache.
+// Winograd's convolution, forward and data gradient, in one of two orders. Usually all weights are transformed first;
+// then a block of tiles at a time is transformed, multiplied point by point with the weights and transformed back by
+// one thread, so that the block's values never leave the second-level cache. Where the tiles are few, it is the weights
+// that would: then all threads transform all tiles, and each thread takes a panel of output channels at a time.
 #pragma once
 #include "core/barrier.h"
 #include "cpu/conv_winograd_tiles.h"
@@ -33,34 +35,47 @@ class WinogradForward {
         grid_{ceil_div(shape_.out_height, kOut), ceil_div(shape_.out_width, kOut)},
         tiles_(shape_.batch * grid_.per_image()),
         panels_(ceil_div(shape_.out_channels, kPanel)),
-        v_tile_(padded_cols<float>(shape_.in_channels)),
-        m_tile_(padded_cols<float>(shape_.out_channels)),
-        u_point_(odd_lines(shape_.in_channels * padded_cols<float>(shape_.out_channels))) {
-    const std::int64_t fit = kBlockFloats / (kPoints * (v_tile_ + m_tile_));
-    const std::int64_t longest = least(kMostTiles, most(kFewestTiles, fit));
-    std::int64_t blocks = ceil_div(tiles_, longest);
-    together_ = team > 1 && blocks * shape_.groups < team;
-    if (!together_ && shape_.groups == 1) blocks = ceil_div(blocks, team) * team;
-    blocks_ = Cut(tiles_, blocks);
-    block_count_ = blocks;
-    const std::int64_t longest_block = ceil_div(tiles_, blocks);
-    v_point_ = odd_lines(longest_block * v_tile_);
-    m_point_ = odd_lines(longest_block * m_tile_);
-    buffers_ = together_ ? 1 : team;
+        v_tile_(padded_cols<float>(shape_.in_channels)) {
+    const std::int64_t C = shape_.in_channels, K = shape_.out_channels, m_tile = padded_cols<float>(K);
+    const std::int64_t fit = kBlockFloats / (kPoints * (v_tile_ + m_tile));
+    block_count_ = ceil_div(tiles_, least(kMostTiles, most(kFewestTiles, fit)));
+    const bool too_few = block_count_ * shape_.groups < team;
+    by_panels_ = tiles_ <= kMostTiles && (too_few || (shape_.groups == 1 && tiles_ < K));
+    if (by_panels_)
+      block_count_ = 1;
+    else if (shape_.groups == 1)
+      block_count_ = ceil_div(block_count_, team) * team;
+    blocks_ = Cut(tiles_, block_count_);
+    const std::int64_t longest = ceil_div(tiles_, block_count_);
+    m_tile_ = by_panels_ ? kPanel : m_tile;
+    v_point_ = odd_lines(longest * v_tile_);
+    m_point_ = odd_lines(longest * m_tile_);
+    u_point_ = odd_lines(C * (by_panels_ ? kPanel : m_tile));
+    shared_ = by_panels_ ? v_point_ : shape_.groups * u_point_;
+    own_ = m_point_ + (by_panels_ ? u_point_ : v_point_);
+    team_ = team;
   }
 
-  std::int64_t memory() const { return kPoints * (shape_.groups * u_point_ + buffers_ * (v_point_ + m_point_)); }
+  std::int64_t memory() const { return kPoints * (shared_ + team_ * own_); }
   void use(float* memory) { memory_ = memory; }
 
   void work(int thread, int team) {
-    transform_weights(thread, team);
-    barrier_wait(barrier_, team);
-    const std::int64_t pieces = shape_.groups * block_count_;
-    if (together_) {
-      for (std::int64_t i = 0; i < pieces; ++i) block(i, buffer(0), thread, team);
+    float* const own = memory_ + kPoints * (shared_ + thread * own_);
+    if (by_panels_) {
+      for (std::int64_t group = 0; group < shape_.groups; ++group) {
+        if (group > 0) barrier_wait(barrier_, team);
+        spread(group, 0, tiles_, Channels(shape_.in_channels, thread, team), memory_);
+        barrier_wait(barrier_, team);
+        const Cut mine(panels_, team);
+        for (std::int64_t i = mine.begin(thread); i < mine.begin(thread + 1); ++i) panel(group, i, own);
+      }
     } else {
-      for (std::int64_t i; (i = __atomic_fetch_add(&next_, 1, __ATOMIC_RELAXED)) < pieces;)
-        block(i, buffer(thread), 0, 1);
+      const Cut mine(shape_.groups * panels_, team);
+      for (std::int64_t i = mine.begin(thread); i < mine.begin(thread + 1); ++i)
+        transform_panel(i / panels_, i % panels_, weights(i / panels_, i % panels_));
+      barrier_wait(barrier_, team);
+      for (std::int64_t i; (i = __atomic_fetch_add(&next_, 1, __ATOMIC_RELAXED)) < shape_.groups * block_count_;)
+        block(i / block_count_, i % block_count_, own);
     }
   }
 
@@ -68,62 +83,6 @@ class WinogradForward {
   // Enough tiles to read the weights seldom; no more than hide it.
   static constexpr std::int64_t kFewestTiles = 48 / kTileRows * kTileRows;
   static constexpr std::int64_t kMostTiles = 128 / kTileRows * kTileRows;
-
-  float* weights(std::int64_t group) const { return memory_ + kPoints * group * u_point_; }
-  float* buffer(int i) const { return weights(shape_.groups) + kPoints * i * (v_point_ + m_point_); }
-
-  // U[point][panel][in channel][panel's output channels] = G w Gᵀ
-  void transform_weights(int thread, int team) {
-    const Cut cut(shape_.groups * panels_, team);
-    for (std::int64_t i = cut.begin(thread); i < cut.begin(thread + 1); ++i) transform_panel(i / panels_, i % panels_);
-  }
-
-  void transform_panel(std::int64_t group, std::int64_t panel) {
-    constexpr int kChannels = 16;  // input channels at a time
-    alignas(64) float taps[kChannels * 9 * kPanel];
-    const std::int64_t K = shape_.out_channels, C = shape_.in_channels, first = panel * kPanel;
-    const int width = panel_width<float>(K, panel), lanes = static_cast<int>(least(width, K - first));
-    const float* const from = conv_.weight + group * K * C * 9 + first * conv_.out_step;
-    float* to = weights(group) + panel * kPanel * C;
-    for (std::int64_t c0 = 0; c0 < C; c0 += kChannels) {
-      const int channels = static_cast<int>(least(kChannels, C - c0));
-      if (conv_.in_step == 9)
-        pack(taps, width, from + c0 * 9, conv_.out_step, 1, lanes, lanes, channels * 9);
-      else
-        for (int c = 0; c < channels; ++c)
-          pack(taps + c * 9 * width, width, from + (c0 + c) * conv_.in_step, conv_.out_step, 1, lanes, lanes, 9);
-      for (int c = 0; c < channels; ++c, to += width)
-        for (int lane = 0; lane < width; lane += kLanes)
-          transform_filter(taps + c * 9 * width + lane, width, to + lane);
-    }
-  }
-
-  void transform_filter(const float* taps, int pitch, float* to) const {
-    V half[3][kTile];  // G w, by columns
-    for (int j = 0; j < 3; ++j) {
-      V w[3];
-      for (int i = 0; i < 3; ++i) w[i] = V::load(taps + (conv_.turned ? 8 - i * 3 - j : i * 3 + j) * pitch);
-      F::weight(w, half[j]);
-    }
-    for (int i = 0; i < kTile; ++i) {
-      const V w[3] = {half[0][i], half[1][i], half[2][i]};
-      V u[kTile];
-      F::weight(w, u);
-      for (int j = 0; j < kTile; ++j) u[j].store(to + (i * kTile + j) * u_point_);
-    }
-  }
-
-  void block(std::int64_t piece, float* memory, int thread, int team) {
-    const std::int64_t group = piece / block_count_, i = piece % block_count_;
-    const std::int64_t begin = blocks_.begin(i), end = blocks_.begin(i + 1);
-    float* const v = memory;
-    float* const m = memory + kPoints * v_point_;
-    spread(group, begin, end, v, thread, team);
-    if (team > 1) barrier_wait(barrier_, team);
-    multiply(group, end - begin, v, m, thread, team);
-    if (team > 1) barrier_wait(barrier_, team);
-    gather(group, begin, end, m, thread, team);
-  }
 
   struct Channels {
     std::int64_t begin, end;
@@ -134,37 +93,91 @@ class WinogradForward {
     }
   };
 
-  void spread(std::int64_t group, std::int64_t begin, std::int64_t end, float* v, int thread, int team) const {
-    const Channels mine(shape_.in_channels, thread, team);
-    Spread<F, OfInput<F>> spread({conv_.x, shape_, group, false}, shape_.pad_top, shape_.pad_left);
-    grid_.for_each_run(begin, end, [&](const TileRun& run) {
-      spread.run(run, mine.begin, mine.end, {v, v_point_, v_tile_});
-    });
+  float* weights(std::int64_t group, std::int64_t panel) const {
+    return memory_ + kPoints * group * u_point_ + panel * kPanel * shape_.in_channels;
   }
 
-  // M[point][tile][out channel] = Σ V[point][tile][in channel] U[point][in channel][out channel]
-  void multiply(std::int64_t group, std::int64_t tiles, const float* v, float* m, int thread, int team) const {
-    const std::int64_t C = shape_.in_channels, K = shape_.out_channels;
-    const std::int64_t row_panels = ceil_div(tiles, kTileRows);
-    const Cut rows(tiles, row_panels), mine(kPoints * panels_, team);
-    for (std::int64_t i = mine.begin(thread); i < mine.begin(thread + 1); ++i) {
-      const std::int64_t point = i / panels_, panel = i % panels_;
-      const int width = panel_width<float>(K, panel);
-      const float* const u = weights(group) + point * u_point_ + panel * kPanel * C;
-      for (std::int64_t r = 0; r < row_panels; ++r) {
-        const std::int64_t row = rows.begin(r);
-        tile_kernel<float>(WalkA::rows, static_cast<int>(rows.begin(r + 1) - row), width / kLanes)(
-            C, v + point * v_point_ + row * v_tile_, v_tile_, u, width,
-            m + point * m_point_ + row * m_tile_ + panel * kPanel, m_tile_, false);
-      }
+  void block(std::int64_t group, std::int64_t i, float* own) {
+    const std::int64_t K = shape_.out_channels, begin = blocks_.begin(i), end = blocks_.begin(i + 1);
+    float* const v = own;
+    float* const m = own + kPoints * v_point_;
+    spread(group, begin, end, Channels(shape_.in_channels, 0, 1), v);
+    for (std::int64_t point = 0; point < kPoints; ++point)
+      for (std::int64_t panel = 0; panel < panels_; ++panel)
+        multiply(end - begin, v + point * v_point_, weights(group, panel) + point * u_point_,
+                 panel_width<float>(K, panel), m + point * m_point_ + panel * kPanel);
+    gather(group, begin, end, 0, K, m);
+  }
+
+  void panel(std::int64_t group, std::int64_t panel, float* own) {
+    const std::int64_t K = shape_.out_channels, first = panel * kPanel;
+    float* const u = own;
+    float* const m = own + kPoints * u_point_;
+    transform_panel(group, panel, u);
+    for (std::int64_t point = 0; point < kPoints; ++point)
+      multiply(tiles_, memory_ + point * v_point_, u + point * u_point_, panel_width<float>(K, panel),
+               m + point * m_point_);
+    gather(group, 0, tiles_, first, least(K, first + kPanel), m);
+  }
+
+  // u[point][in channel][panel's output channels] = G w Gᵀ
+  void transform_panel(std::int64_t group, std::int64_t panel, float* u) const {
+    constexpr int kChannels = 16;  // input channels at a time
+    alignas(64) float taps[kChannels * 9 * kPanel];
+    const std::int64_t K = shape_.out_channels, C = shape_.in_channels, first = panel * kPanel;
+    const int width = panel_width<float>(K, panel), lanes = static_cast<int>(least(width, K - first));
+    const float* const from = conv_.weight + group * K * C * 9 + first * conv_.out_step;
+    for (std::int64_t c0 = 0; c0 < C; c0 += kChannels) {
+      const int channels = static_cast<int>(least(kChannels, C - c0));
+      if (conv_.in_step == 9)
+        pack(taps, width, from + c0 * 9, conv_.out_step, 1, lanes, lanes, channels * 9);
+      else
+        for (int c = 0; c < channels; ++c)
+          pack(taps + c * 9 * width, width, from + (c0 + c) * conv_.in_step, conv_.out_step, 1, lanes, lanes, 9);
+      for (int c = 0; c < channels; ++c, u += width)
+        for (int lane = 0; lane < width; lane += kLanes)
+          transform_filter(taps + c * 9 * width + lane, width, u + lane, u_point_);
     }
   }
 
-  void gather(std::int64_t group, std::int64_t begin, std::int64_t end, const float* m, int thread, int team) const {
-    const Channels mine(shape_.out_channels, thread, team);
+  void transform_filter(const float* taps, int pitch, float* to, std::int64_t point) const {
+    V half[3][kTile];  // G w, by columns
+    for (int j = 0; j < 3; ++j) {
+      V w[3];
+      for (int i = 0; i < 3; ++i) w[i] = V::load(taps + (conv_.turned ? 8 - i * 3 - j : i * 3 + j) * pitch);
+      F::weight(w, half[j]);
+    }
+    for (int i = 0; i < kTile; ++i) {
+      const V w[3] = {half[0][i], half[1][i], half[2][i]};
+      V u[kTile];
+      F::weight(w, u);
+      for (int j = 0; j < kTile; ++j) u[j].store(to + (i * kTile + j) * point);
+    }
+  }
+
+  void spread(std::int64_t group, std::int64_t begin, std::int64_t end, Channels channels, float* v) const {
+    Spread<F, OfInput<F>> spread({conv_.x, shape_, group, false}, shape_.pad_top, shape_.pad_left);
+    grid_.for_each_run(begin, end, [&](const TileRun& run) {
+      spread.run(run, channels.begin, channels.end, {v, v_point_, v_tile_});
+    });
+  }
+
+  // For one point, m[tile][out channel] = Σ v[tile][in channel] u[in channel][out channel] over a panel.
+  void multiply(std::int64_t tiles, const float* v, const float* u, int width, float* m) const {
+    const std::int64_t row_panels = ceil_div(tiles, kTileRows);
+    const Cut rows(tiles, row_panels);
+    for (std::int64_t r = 0; r < row_panels; ++r) {
+      const std::int64_t row = rows.begin(r);
+      tile_kernel<float>(WalkA::rows, static_cast<int>(rows.begin(r + 1) - row), width / kLanes)(
+          shape_.in_channels, v + row * v_tile_, v_tile_, u, width, m + row * m_tile_, m_tile_, false);
+    }
+  }
+
+  void gather(std::int64_t group, std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t end_channel,
+              const float* m) const {
     Gather<F> gather({conv_.y, shape_, group, true}, conv_.finish);
     grid_.for_each_run(begin, end, [&](const TileRun& run) {
-      gather.run(run, mine.begin, mine.end, {m, m_point_, m_tile_});
+      gather.run(run, first, end_channel, {m, m_point_, m_tile_});
     });
   }
 
@@ -172,12 +185,13 @@ class WinogradForward {
   const WinogradShape& shape_;
   const TileGrid grid_;
   const std::int64_t tiles_, panels_;
-  const std::int64_t v_tile_, m_tile_, u_point_;  // distances, in floats
-  std::int64_t v_point_, m_point_;
-  Cut blocks_;
+  bool by_panels_;
   std::int64_t block_count_;
-  bool together_;  // too few blocks to go round: all threads share each of them
-  int buffers_;
+  Cut blocks_;
+  const std::int64_t v_tile_;  // distances, in floats
+  std::int64_t m_tile_, v_point_, m_point_, u_point_;
+  std::int64_t shared_, own_;  // memory of all threads and of each, per point
+  int team_;
   float* memory_ = nullptr;
   Barrier barrier_;
   std::int64_t next_ = 0;

@@ -107,34 +107,21 @@ class Spread {
     if (inside_ < cols) clear(static_cast<int>(cols));
     for (std::int64_t c = first; c < end; c += kLanes) {
       const int lanes = static_cast<int>(least(kLanes, end - c));
-      const bool more = c + kLanes < end;
-      for (int lane = 0; lane < lanes; ++lane) {
-        if (more) fetch(plane(run, c + kLanes + lane));
-        along_columns(plane(run, c + lane), strip_ + lane * kTile * kPitch + skipped_);
-      }
+      const float* const planes = from_.data + from_.offset(run.image, c);
+      for (int lane = 0; lane < lanes; ++lane)
+        along_columns(planes + lane * from_.height * from_.width, strip_ + lane * kTile * kPitch + skipped_);
       float* out = to.data + run.place * to.tile + c;
       for (int t = 0; t < run.count; ++t, out += to.tile) along_rows(strip_ + t * kOut, out, to.point);
     }
   }
 
  private:
-  const float* plane(const TileRun& run, std::int64_t channel) const {
-    return from_.data + from_.offset(run.image, channel);
-  }
-
   void clear(int cols) {
     for (int row = 0; row < kLanes * kTile; ++row) {
       float* const p = strip_ + row * kPitch;
       for (int j = 0; j < skipped_; j += kLanes) V(0.0f).store(p + j);
       for (int j = skipped_ + inside_; j < cols; j += kLanes) V(0.0f).store(p + j);
     }
-  }
-
-  // The pieces of rows are too short for the hardware to foresee the next.
-  void fetch(const float* plane) const {
-    const float* row = plane + (top_ + kIn - kOut) * from_.width + x0_;
-    for (int i = 0; i < kOut; ++i, row += from_.width)
-      for (int j = 0; j < inside_; j += 16) __builtin_prefetch(row + j);
   }
 
   void along_columns(const float* plane, float* to) const {
@@ -188,6 +175,7 @@ class Gather {
  public:
   Gather(const Planes<float>& to, const Finish<float>& finish) : to_(to), finish_(finish) {}
 
+  // Channels [first, end) of the group, of which `from` holds no others.
   void run(const TileRun& run, std::int64_t first, std::int64_t end, const Points<const float>& from) {
     const int cols = static_cast<int>(least(run.count * kOut, to_.width - run.col * kOut));
     const int rows = static_cast<int>(least(kOut, to_.height - run.row * kOut));
@@ -195,7 +183,7 @@ class Gather {
       const int lanes = static_cast<int>(least(kLanes, end - c));
       const std::int64_t corner = to_.offset(run.image, c) + run.row * kOut * to_.width + run.col * kOut;
       for (int lane = 0; lane < lanes; ++lane) fetch(to_.data + corner + lane * to_.height * to_.width, rows, cols);
-      const float* in = from.data + run.place * from.tile + c;
+      const float* in = from.data + run.place * from.tile + c - first;
       for (int t = 0; t < run.count; ++t, in += from.tile) along_rows(in, from.point, strip_ + t * kOut);
       for (int lane = 0; lane < lanes; ++lane)
         along_columns(strip_ + lane * kTile * kPitch, finish_.shift_of(to_.first + c + lane),
