@@ -10,6 +10,7 @@ namespace LAMINA_TARGET {
 
 void fill_conv_im2col(ConvTable&);
 void fill_conv_winograd(ConvTable&);
+void fill_conv_implicit(ConvTable&);
 
 namespace {
 
@@ -68,6 +69,7 @@ void fill_conv(ConvTable& t) {
   t.bias_gradient = bias_gradient_of;
   fill_conv_im2col(t);
   fill_conv_winograd(t);
+  fill_conv_implicit(t);
 }
 
 }  // namespace LAMINA_TARGET

@@ -57,6 +57,7 @@ void set_conv_preference(ConvPreference p) { preference.store(p); }
 ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   const ConvPreference asked = conv_preference();
   if (asked.algorithm != ConvAlgorithm::count && conv_suits(asked.algorithm, pass, s, device)) return asked.algorithm;
+  if (conv_suits(ConvAlgorithm::implicit, pass, s, device)) return ConvAlgorithm::implicit;
   return ConvAlgorithm::im2col;
 }
 

@@ -1,0 +1,237 @@
+// A convolution and its data gradient in one form: every column of a grid gathers a source through taps.
+//
+// Along an axis, column c meets through tap t the source's element c · step + origin + t · tap_step, or a zero outside,
+// and its sum belongs to place out_first + c · out_step of the result. Forward is one such grid over the outputs. The
+// data gradient is one for every residue of the inputs modulo the stride: those meet dy with step 1, through the taps
+// of the kernel that hit them.
+#pragma once
+#include "cpu/team.h"
+#include "kernels/conv.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+struct Axis {
+  std::int64_t source = 1, result = 1;  // sizes
+  std::int64_t count = 1, step = 1;
+  std::int64_t taps = 1, origin = 0, tap_step = 1;
+  std::int64_t first_tap = 0, tap_stride = 1;  // of the kernel: tap t is its first_tap + t · tap_stride
+  std::int64_t out_first = 0, out_step = 1;
+
+  std::int64_t span() const { return most(0, taps - 1) * (tap_step < 0 ? -tap_step : tap_step) + 1; }
+  std::int64_t low() const { return origin + (tap_step < 0 ? most(0, taps - 1) * tap_step : 0); }
+  std::int64_t above_low(std::int64_t tap) const { return origin + tap * tap_step - low(); }
+};
+
+struct Grid {
+  Axis axis[kConvDims];
+
+  std::int64_t columns() const { return axis[0].count * axis[1].count * axis[2].count; }
+  std::int64_t taps() const { return axis[0].taps * axis[1].taps * axis[2].taps; }
+  std::int64_t source() const { return axis[0].source * axis[1].source * axis[2].source; }
+  std::int64_t result() const { return axis[0].result * axis[1].result * axis[2].result; }
+  // Does a column meet its own place alone?
+  bool pointwise() const {
+    for (const Axis& a : axis)
+      if (a.taps != 1 || a.step != 1 || a.out_step != 1 || a.origin != 0 || a.count != a.source) return false;
+    return true;
+  }
+};
+
+Grid forward_grid(const ConvShape& s) {
+  Grid g;
+  for (int d = 0; d < kConvDims; ++d)
+    g.axis[d] = {.source = s.in[d],
+                 .result = s.out[d],
+                 .count = s.out[d],
+                 .step = s.stride[d],
+                 .taps = s.kernel[d],
+                 .origin = -s.pad_low[d],
+                 .tap_step = s.dilation[d]};
+  return g;
+}
+
+// The inputs residue, residue + stride, … of one axis. taps is 0 where no output saw them.
+Axis gradient_axis(const ConvShape& s, int d, std::int64_t residue) {
+  const std::int64_t stride = s.stride[d], dilation = s.dilation[d];
+  Axis a{.source = s.out[d],
+         .result = s.in[d],
+         .count = residue < s.in[d] ? ceil_div(s.in[d] - residue, stride) : 0,
+         .taps = 0,
+         .out_first = residue,
+         .out_step = stride};
+  for (std::int64_t k = 0; k < s.kernel[d]; ++k) {
+    const std::int64_t from = residue + s.pad_low[d] - k * dilation;
+    if (from % stride != 0) continue;
+    if (a.taps == 0) a.first_tap = k, a.origin = from / stride;
+    if (a.taps == 1) a.tap_stride = k - a.first_tap, a.tap_step = from / stride - a.origin;
+    ++a.taps;
+  }
+  return a;
+}
+
+// body(grid) for every residue.
+template <class Body>
+void for_gradient_grids(const ConvShape& s, Body body) {
+  Grid g;
+  for (std::int64_t i = 0; i < least(s.stride[0], s.in[0]); ++i)
+    for (std::int64_t j = 0; j < least(s.stride[1], s.in[1]); ++j)
+      for (std::int64_t k = 0; k < least(s.stride[2], s.in[2]); ++k) {
+        g.axis[0] = gradient_axis(s, 0, i);
+        g.axis[1] = gradient_axis(s, 1, j);
+        g.axis[2] = gradient_axis(s, 2, k);
+        body(g);
+      }
+}
+
+// Which weights a grid multiplies by: row m (a channel of the result), channel c of the source, tap t.
+struct GridWeight {
+  std::int64_t row, channel, group;  // strides
+  std::int64_t tap_row, tap_plane;   // of the kernel: its last size, and that times the one before
+
+  std::int64_t tap(const Grid& g, std::int64_t t) const {
+    const Axis &a = g.axis[0], &b = g.axis[1], &c = g.axis[2];
+    const std::int64_t i = t / (b.taps * c.taps), j = t / c.taps % b.taps, k = t % c.taps;
+    return (a.first_tap + i * a.tap_stride) * tap_plane + (b.first_tap + j * b.tap_stride) * tap_row + c.first_tap +
+           k * c.tap_stride;
+  }
+};
+
+GridWeight forward_weight(const ConvShape& s) {
+  const std::int64_t taps = s.taps(), depth = s.group_in() * taps;
+  return {depth, taps, s.group_out() * depth, s.kernel[2], s.kernel[1] * s.kernel[2]};
+}
+GridWeight gradient_weight(const ConvShape& s) {
+  const std::int64_t taps = s.taps(), depth = s.group_in() * taps;
+  return {taps, depth, s.group_out() * depth, s.kernel[2], s.kernel[1] * s.kernel[2]};
+}
+
+// A box of columns: some images, and in each the same run along every axis.
+struct Box {
+  std::int64_t image, images;
+  std::int64_t first[kConvDims], count[kConvDims];
+  std::int64_t columns() const { return count[0] * count[1] * count[2]; }
+};
+
+// All columns cut into boxes of about `wanted`; whole rows where they fit, whole images where these do. Depends on the
+// shape alone.
+struct Boxes {
+  std::int64_t batch, images, pieces_of_batch;
+  std::int64_t count[kConvDims], pieces[kConvDims], size[kConvDims];
+
+  Boxes(const Grid& g, std::int64_t batch, std::int64_t wanted) : batch(batch) {
+    std::int64_t room = wanted;
+    for (int d = kConvDims - 1; d >= 0; --d) {
+      count[d] = g.axis[d].count;
+      const std::int64_t most_here = most(1, least(count[d], room));
+      pieces[d] = ceil_div(count[d], most_here);
+      size[d] = ceil_div(count[d], pieces[d]);
+      room = pieces[d] == 1 ? room / count[d] : 1;
+    }
+    const std::int64_t most_images = most(1, least(batch, room));
+    pieces_of_batch = ceil_div(batch, most_images);
+    images = ceil_div(batch, pieces_of_batch);
+  }
+  std::int64_t total() const { return pieces_of_batch * pieces[0] * pieces[1] * pieces[2]; }
+  std::int64_t most_columns() const { return images * size[0] * size[1] * size[2]; }
+  Box at(std::int64_t i) const {
+    Box b;
+    for (int d = kConvDims - 1; d >= 0; --d) {
+      const std::int64_t piece = i % pieces[d];
+      i /= pieces[d];
+      b.first[d] = piece * size[d];
+      b.count[d] = most(0, least(size[d], count[d] - b.first[d]));
+    }
+    b.image = i * images;
+    b.images = most(0, least(images, batch - b.image));
+    return b;
+  }
+};
+
+// The part of a source that a box sees, as a block of memory with the zeros around the source in it. Elements that are
+// a step apart lie side by side: along an axis, `phases` runs of `run`.
+struct Patch {
+  std::int64_t phases[kConvDims], run[kConvDims], stride[kConvDims], size;
+
+  Patch() = default;
+  Patch(const Grid& g, const std::int64_t (&columns)[kConvDims]) {
+    size = 1;
+    for (int d = kConvDims - 1; d >= 0; --d) {
+      const Axis& a = g.axis[d];
+      phases[d] = least(a.step, a.span());
+      run[d] = columns[d] + (a.span() - 1) / a.step;
+      stride[d] = size;
+      size *= phases[d] * run[d];
+    }
+  }
+  // From the first column's first tap to that of column c, and to tap t.
+  std::int64_t column(const std::int64_t (&c)[kConvDims]) const {
+    return c[0] * stride[0] + c[1] * stride[1] + c[2] * stride[2];
+  }
+  std::int64_t tap(const Grid& g, std::int64_t t) const {
+    const std::int64_t at[kConvDims] = {t / (g.axis[1].taps * g.axis[2].taps), t / g.axis[2].taps % g.axis[1].taps,
+                                        t % g.axis[2].taps};
+    std::int64_t offset = 0;
+    for (int d = 0; d < kConvDims; ++d) {
+      const std::int64_t o = g.axis[d].above_low(at[d]), step = g.axis[d].step;
+      offset += (o % step * run[d] + o / step) * stride[d];
+    }
+    return offset;
+  }
+};
+
+template <class T>
+void zero(T* to, std::int64_t n) {
+  constexpr int W = Vec<T>::width;
+  std::int64_t i = 0;
+  for (; i + W <= n; i += W) Vec<T>(T(0)).store(to + i);
+  for (; i < n; ++i) to[i] = T(0);
+}
+
+// to[i] = from[i · step]
+template <class T>
+void copy_steps(T* to, const T* from, std::int64_t step, std::int64_t n) {
+  constexpr int W = Vec<T>::width;
+  if (step == 1) {
+    std::int64_t i = 0;
+    for (; i + W <= n; i += W) Vec<T>::load(from + i).store(to + i);
+    if (i < n) Vec<T>::load(from + i, static_cast<int>(n - i)).store(to + i, static_cast<int>(n - i));
+  } else if (step == 2) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = from[2 * i];
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = from[i * step];
+  }
+}
+
+// One channel of one image.
+template <class T>
+void fill_patch(T* to, const T* source, const Grid& g, const Patch& p, const std::int64_t (&first)[kConvDims]) {
+  const Axis &a = g.axis[0], &b = g.axis[1], &c = g.axis[2];
+  const std::int64_t row = p.phases[2] * p.run[2];
+  for (std::int64_t i = 0; i < p.phases[0] * p.run[0]; ++i) {
+    const std::int64_t x = (first[0] + i % p.run[0]) * a.step + a.low() + i / p.run[0];
+    for (std::int64_t phase = 0; phase < p.phases[1]; ++phase)
+      for (std::int64_t j = 0; j < p.run[1]; ++j, to += row) {
+        const std::int64_t y = (first[1] + j) * b.step + b.low() + phase;
+        if (x < 0 || x >= a.source || y < 0 || y >= b.source) {
+          zero(to, row);
+          continue;
+        }
+        const T* const from = source + (x * b.source + y) * c.source;
+        for (std::int64_t k = 0; k < p.phases[2]; ++k) {
+          T* const run = to + k * p.run[2];
+          const std::int64_t z = first[2] * c.step + c.low() + k;
+          const std::int64_t begin = z < 0 ? least(p.run[2], ceil_div(-z, c.step)) : 0;
+          const std::int64_t end = most(begin, least(p.run[2], c.source > z ? ceil_div(c.source - z, c.step) : 0));
+          zero(run, begin);
+          copy_steps(run + begin, from + z + begin * c.step, c.step, end - begin);
+          zero(run + end, p.run[2] - end);
+        }
+      }
+  }
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
