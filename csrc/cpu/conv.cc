@@ -11,6 +11,7 @@ namespace LAMINA_TARGET {
 void fill_conv_im2col(ConvTable&);
 void fill_conv_winograd(ConvTable&);
 void fill_conv_implicit(ConvTable&);
+void fill_conv_weight(ConvTable&);
 
 namespace {
 
@@ -70,6 +71,7 @@ void fill_conv(ConvTable& t) {
   fill_conv_im2col(t);
   fill_conv_winograd(t);
   fill_conv_implicit(t);
+  fill_conv_weight(t);
 }
 
 }  // namespace LAMINA_TARGET

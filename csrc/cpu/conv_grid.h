@@ -7,6 +7,7 @@
 #pragma once
 #include "cpu/team.h"
 #include "kernels/conv.h"
+#include "simd/vec.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {

@@ -26,19 +26,28 @@ LAMINA_INLINE void load_block(const From* from, std::int64_t lane_stride, std::i
   load_transposed(block[0], W, columns);
 }
 
+// So many steps at the end of a panel must not be stored as whole vectors, which would reach behind it.
+template <class T>
+std::int64_t careful_steps(int pitch, std::int64_t steps) {
+  constexpr int W = Vec<T>::width;
+  const std::int64_t careful = pitch < W ? (W + pitch - 1) / pitch : 1;
+  return careful < steps ? careful : steps;
+}
+
 // Lanes [0, n) of a panel, at most a vector of them. Whole vectors are stored: what they spill over the end of a step
-// must be written later. The last step spills nothing.
+// must be written later. The last steps spill nothing.
 template <class T, class From>
 void pack_side_by_side(T* to, int pitch, const From* from, std::int64_t step_stride, int n, bool whole,
                        std::int64_t steps) {
+  const std::int64_t careful = careful_steps<T>(pitch, steps);
   const auto all_but_last = [&](auto load) __attribute__((always_inline)) {
-    for (std::int64_t s = 1; s < steps; ++s, from += step_stride, to += pitch) load().store(to);
+    for (std::int64_t s = careful; s < steps; ++s, from += step_stride, to += pitch) load().store(to);
   };
   if (whole)
     all_but_last([&]() __attribute__((always_inline)) { return Vec<T>::load(from); });
   else
     all_but_last([&]() __attribute__((always_inline)) { return Vec<T>::load(from, n); });
-  if (steps > 0) Vec<T>::load(from, n).store(to, n);
+  for (std::int64_t s = 0; s < careful; ++s, from += step_stride, to += pitch) Vec<T>::load(from, n).store(to, n);
 }
 
 template <class T, class From>
@@ -47,9 +56,10 @@ void pack_transposed(T* to, int pitch, const From* from, std::int64_t lane_strid
   constexpr int W = Vec<T>::width;
   Vec<T> columns[W];
   std::int64_t s = 0;
+  const std::int64_t spilling = steps - careful_steps<T>(pitch, steps);
   if constexpr (sizeof(From) == sizeof(T))
     if (step_stride == 1 && readable >= W)
-      for (; s + W < steps; s += W) {
+      for (; s + W <= spilling; s += W) {
         load_transposed(from + s, lane_stride, columns);
 #pragma GCC unroll 16
         for (int j = 0; j < W; ++j) columns[j].store(to + (s + j) * pitch);
@@ -58,9 +68,8 @@ void pack_transposed(T* to, int pitch, const From* from, std::int64_t lane_strid
     const int width = static_cast<int>(steps - s < W ? steps - s : W);
     load_block(from + s * step_stride, lane_stride, step_stride, readable, width, columns);
     T* const out = to + s * pitch;
-    for (int j = 0; j + 1 < width; ++j) columns[j].store(out + j * pitch);
-    s + width < steps ? columns[width - 1].store(out + (width - 1) * pitch)
-                      : columns[width - 1].store(out + (width - 1) * pitch, n);
+    for (int j = 0; j < width; ++j)
+      s + j < spilling ? columns[j].store(out + j * pitch) : columns[j].store(out + j * pitch, n);
   }
 }
 
