@@ -169,7 +169,7 @@ void check_like(const char* op, const char* name, const Tensor& t, const Tensor&
   check(t.device() == x.device(), op, ": ", name, " is on ", t.device(), ", input on ", x.device());
 }
 
-void check_operands(const char* op, int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
+void check_operands(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
                     std::int64_t out_channels) {
   check_as(ErrorKind::type, is_floating(x.dtype()), op, " is not defined for ", name_of(x.dtype()));
   check_like(op, "weight", weight, x);
@@ -225,7 +225,7 @@ Tensor conv(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         residual.defined() ? unsqueeze(residual, 0) : residual),
                    0);
   const ConvShape s = conv_shape(dims, x.shape(), weight.shape(), x.dtype(), options);
-  check_operands(op, dims, x, weight, bias, s.out_channels);
+  check_operands(op, x, weight, bias, s.out_channels);
   const Dims shape = result_shape(dims, s.batch, s.out_channels, s.out);
   if (residual.defined()) {
     check_like(op, "residual", residual, x);
@@ -277,7 +277,7 @@ Tensor conv_transpose(int dims, const Tensor& x, const Tensor& weight, const Ten
   check_ranks(op, dims, x, weight);
   if (x.ndim() == dims + 1) return squeeze(conv_transpose(dims, unsqueeze(x, 0), weight, bias, options), 0);
   const ConvShape s = transposed_shape(dims, x.shape(), weight.shape(), x.dtype(), options);
-  check_operands(op, dims, x, weight, bias, s.in_channels);
+  check_operands(op, x, weight, bias, s.in_channels);
   if (is_half(x)) return to_dtype(conv_transpose(dims, widened(x), widened(weight), widened(bias), options), x.dtype());
 
   const Tensor y = empty(result_shape(dims, s.batch, s.in_channels, s.in), x.dtype(), x.device());
