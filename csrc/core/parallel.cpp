@@ -103,31 +103,51 @@ void enter(int team, TeamTask task, void* context) {
     run_region(team, task, context);
 }
 
+// The chunks of one call, cut into a stretch for every thread.
+class Shares {
+ public:
+  Shares(int team, std::int64_t chunks, ChunkTask task, void* context)
+      : stretches_(team < kMost ? team : kMost), task_(task), context_(context) {
+    for (int i = 0; i < stretches_; ++i) {
+      stretch_[i].next = chunks * i / stretches_;
+      stretch_[i].end = chunks * (i + 1) / stretches_;
+    }
+  }
+
+  void work(int thread) {
+    for (int i = 0; i < stretches_; ++i) {
+      Stretch& s = stretch_[(thread + i) % stretches_];
+      const std::atomic_ref next(s.next);
+      for (std::int64_t c; (c = next.fetch_add(1, std::memory_order_relaxed)) < s.end;) task_(context_, thread, c);
+    }
+  }
+
+ private:
+  static constexpr int kMost = 64;
+  struct alignas(64) Stretch {  // a cache line each: a thread's own counter is nearly always its own
+    std::int64_t next, end;
+  };
+  const int stretches_;
+  const ChunkTask task_;
+  void* const context_;
+  Stretch stretch_[kMost];
+};
+
 }  // namespace
 
 int thread_count() { return threads.load(std::memory_order_relaxed); }
 void set_thread_count(int n) { threads = n; }
 
-void parallel_chunks(std::int64_t chunks, ChunkTask task, void* context) {
-  std::int64_t team = thread_count();
-  if (team > chunks) team = chunks;
+void parallel_chunks(int team, std::int64_t chunks, ChunkTask task, void* context) {
+  if (team > thread_count()) team = thread_count();
+  if (team > chunks) team = static_cast<int>(chunks);
   if (team <= 1 || inside) {
-    for (std::int64_t c = 0; c < chunks; ++c) task(context, c);
+    for (std::int64_t c = 0; c < chunks; ++c) task(context, 0, c);
     return;
   }
-  struct Shared {
-    std::atomic<std::int64_t> next{0};
-    std::int64_t chunks;
-    ChunkTask task;
-    void* context;
-  } shared{.chunks = chunks, .task = task, .context = context};
+  Shares shares(team, chunks, task, context);
   enter(
-      static_cast<int>(team),
-      [](void* p, int, int) {
-        Shared& s = *static_cast<Shared*>(p);
-        for (std::int64_t c; (c = s.next.fetch_add(1, std::memory_order_relaxed)) < s.chunks;) s.task(s.context, c);
-      },
-      &shared);
+      team, [](void* p, int thread, int) { static_cast<Shares*>(p)->work(thread); }, &shares);
 }
 
 void parallel_team(int team, TeamTask task, void* context) {

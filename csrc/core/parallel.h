@@ -8,11 +8,14 @@ namespace lamina {
 int thread_count();
 void set_thread_count(int threads);
 
-using ChunkTask = void (*)(void* context, std::int64_t chunk);
+using ChunkTask = void (*)(void* context, int thread, std::int64_t chunk);
 
-// Runs task(context, c) once for every c in [0, chunks); chunks are handed out dynamically. Returns when all are done.
-// Called from inside another parallel region it runs serially.
-void parallel_chunks(std::int64_t chunks, ChunkTask task, void* context);
+// Runs task(context, t, c) once for every c in [0, chunks), on at most `threads` threads; t < threads is the one that
+// runs it. Each begins with a stretch of neighbouring chunks, the same in every call with these numbers, and helps the
+// others when it is done: what one kernel wrote, the next one finds in the cache of the same core. (Between cores that
+// share no cache, a line just written costs several times what it costs from memory.) Returns when all are done. Called
+// from inside another parallel region it runs serially.
+void parallel_chunks(int threads, std::int64_t chunks, ChunkTask task, void* context);
 
 using TeamTask = void (*)(void* context, int thread, int team);
 
@@ -33,13 +36,14 @@ void parallel_for(std::int64_t n, std::int64_t grain, Body body) {
     Body* body;
     std::int64_t n, grain;
   } context{&body, n, grain};
-  parallel_chunks((n + grain - 1) / grain,
-                  [](void* p, std::int64_t chunk) {
-                    Context& c = *static_cast<Context*>(p);
-                    const std::int64_t begin = chunk * c.grain;
-                    (*c.body)(begin, begin + c.grain < c.n ? begin + c.grain : c.n);
-                  },
-                  &context);
+  parallel_chunks(
+      thread_count(), (n + grain - 1) / grain,
+      [](void* p, int, std::int64_t chunk) {
+        Context& c = *static_cast<Context*>(p);
+        const std::int64_t begin = chunk * c.grain;
+        (*c.body)(begin, begin + c.grain < c.n ? begin + c.grain : c.n);
+      },
+      &context);
 }
 
 }  // namespace

@@ -37,23 +37,11 @@ void with_team(int team, Body body) {
       team, [](void* p, int thread, int size) { (*static_cast<Body*>(p))(thread, size); }, &body);
 }
 
-// body(thread, i) for every i in [0, count). Each thread begins with a stretch of its own, the same in every call, for
-// what it read the last time may still be in its cache; then it helps the others.
+// body(thread, i) for every i in [0, count).
 template <class Body>
 void share_out(int team, std::int64_t count, Body body) {
-  constexpr int kMost = 64;
-  struct alignas(64) Stretch {
-    std::int64_t next, end;
-  } stretches[kMost];
-  const int parts = team < kMost ? team : kMost;
-  const Cut cut(count, parts);
-  for (int s = 0; s < parts; ++s) stretches[s] = {cut.begin(s), cut.begin(s + 1)};
-  with_team(team, [&](int thread, int) {
-    for (int turn = 0; turn < parts; ++turn) {
-      Stretch& mine = stretches[(thread + turn) % parts];
-      for (std::int64_t i; (i = __atomic_fetch_add(&mine.next, 1, __ATOMIC_RELAXED)) < mine.end;) body(thread, i);
-    }
-  });
+  parallel_chunks(
+      team, count, [](void* p, int thread, std::int64_t i) { (*static_cast<Body*>(p))(thread, i); }, &body);
 }
 
 }  // namespace

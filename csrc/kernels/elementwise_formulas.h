@@ -195,10 +195,7 @@ struct selu_op {  // Klambauer et al. 2017
 };
 struct gelu_op {  // x Φ(x)
   template <class V> static V f(V x, P) { return gelu(x); }
-  template <class V> static V df(V dy, V x, P) {
-    const auto [cdf, bell] = normal(x);
-    return dy * fma(x * V(0.39894228040143268), bell, cdf);
-  }
+  template <class V> static V df(V dy, V x, P) { return dy * gelu_slope(x); }
 };
 struct gelu_tanh_op {  // ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³), as x σ(2u): no cancellation on the left
   template <class V> static V twice_u(V x) { return V(1.5957691216057308) * x * fma(V(0.044715) * x, x, V(1)); }

@@ -1,7 +1,7 @@
 // Elementary functions of Vec<float> and Vec<double>, and of plain numbers:
 //
 //   exp exp2 expm1 log log2 log10 log1p sinh cosh tanh sigmoid softplus log_sigmoid erf erfc
-//   sin cos tan asin acos atan atan2(y, x) pow(x, y) rsqrt reciprocal normal (Φ and the bell) gelu
+//   sin cos tan asin acos atan atan2(y, x) pow(x, y) rsqrt reciprocal gelu gelu_slope
 //
 // softplus is log(1 + exp(x)), log_sigmoid is log(sigmoid(x)), neither overflowing nor losing a tail.
 #pragma once
@@ -63,10 +63,10 @@ LAMINA_INLINE Vec<double> erf(Vec<double> x) {
 LAMINA_INLINE Vec<double> erfc(Vec<double> x) {
   return each_lane(x, [](double lane) { return erfc(lane); });
 }
-LAMINA_INLINE Normal<Vec<double>> normal(Vec<double> x) {
-  return {0.5 * erfc(x * -0.70710678118654752), exp(-0.5 * x * x)};
+LAMINA_INLINE Vec<double> gelu(Vec<double> x) { return x * 0.5 * erfc(x * -0.70710678118654752); }
+LAMINA_INLINE Vec<double> gelu_slope(Vec<double> x) {
+  return fma(x * 0.39894228040143268, exp(-0.5 * x * x), 0.5 * erfc(x * -0.70710678118654752));
 }
-LAMINA_INLINE Vec<double> gelu(Vec<double> x) { return x * normal(x).cdf; }
 LAMINA_INLINE Vec<double> sin(Vec<double> x) {
   return each_lane(x, [](double lane) { return sin(lane); });
 }

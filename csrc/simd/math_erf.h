@@ -38,11 +38,6 @@ LAMINA_INLINE Vec<float> erfc(Vec<float> x) {
   return select(x < 0.0f, 2.0f - y, y);
 }
 
-template <class V>
-struct Normal {
-  V cdf, bell;  // Φ(x) and exp(-x^2 / 2)
-};
-
 // exp(-a^2 / 2) = 2^n (1 + e), what a^2 loses in rounding given back.
 struct Bell {
   Vec<float> n, e;
@@ -54,20 +49,14 @@ LAMINA_INLINE Bell split_bell(Vec<float> a) {
   return {n, fma(exp_remainder(r), r, 1.0f) * r};
 }
 
-// factor(a) Φ(-a) exp(a^2 / 2) = factor(a) q g(t), as for erfc. g is off by less than 2^-29; only where its terms are
-// large are they summed in double.
-template <class Factor>
-LAMINA_INLINE Vec<float> mills(Vec<float> a, Factor factor) {
-  const Vec<float> q = 1.0f / (a + 3.0f);
-  const Vec<float> small_terms =
-      polynomial(fnma(q, 6.0f, 1.0f), -0x1.832d0ap-5f, -0x1.56d5fcp-7f, 0x1.c8bd7ep-8f, 0x1.0ca416p-10f,
-                 -0x1.0eab86p-10f, -0x1.00a4d2p-12f, 0x1.13427p-13f, 0x1.c8cd7ep-15f);
-  return in_double(a, q, small_terms, [&](Vec<double> a, Vec<double> q, Vec<double> g) {
-    q = fma(q, fnma(q, a + 3.0, 1.0), q);  // a step of Newton's
-    const Vec<double> t = fnma(q, 6.0, 1.0);
-    g = fma(fma(fma(g, t, 0x1.d7138516621acp-3), t, -0x1.04c729abccd4p-1), t, 0x1.754a751c5f8b8p-1);
-    return factor(a, q) * g;
-  });
+// Φ(-a) exp(a^2 / 2) = q g(t), as for erfc; g is off by less than 2^-29. Its terms from t^3 on are small.
+LAMINA_INLINE Vec<float> small_terms_of_tail(Vec<float> t) {
+  return polynomial(t, -0x1.832d0ap-5f, -0x1.56d5fcp-7f, 0x1.c8bd7ep-8f, 0x1.0ca416p-10f, -0x1.0eab86p-10f,
+                    -0x1.00a4d2p-12f, 0x1.13427p-13f, 0x1.c8cd7ep-15f);
+}
+template <class V>
+LAMINA_INLINE V tail_polynomial(V small_terms, V t) {
+  return fma(fma(fma(small_terms, t, 0x1.d7138516621acp-3), t, -0x1.04c729abccd4p-1), t, 0x1.754a751c5f8b8p-1);
 }
 
 // x 2^n (1 + e), as x + x e: that loses less than the product of two rounded factors.
@@ -78,20 +67,25 @@ LAMINA_INLINE Vec<float> under_bell(Vec<float> x, Bell bell, bool far) {
 // Where the bell nears the denormal numbers.
 LAMINA_INLINE bool is_far(Vec<float> a) { return !all(a < 13.0f); }
 
-LAMINA_INLINE Normal<Vec<float>> normal(Vec<float> x) {
-  const Vec<float> a = min(14.5f, abs(x));  // beyond, the tail is 0
-  const Bell bell = split_bell(a);
-  const bool far = is_far(a);
-  const Vec<float> tail = under_bell(mills(a, [](Vec<double>, Vec<double> q) { return q; }), bell, far);
-  return {select(x < 0.0f, tail, 1.0f - tail), under_bell(1.0f, bell, far)};
-}
-
 // x Φ(x) = max(0, x) - a Φ(-a) for a = |x|: nothing cancels on the left. The sign is that of x, of zero too.
 LAMINA_INLINE Vec<float> gelu(Vec<float> x) {
-  const Vec<float> a = min(14.5f, abs(x));
-  const Vec<float> tail =
-      under_bell(mills(a, [](Vec<double> a, Vec<double> q) { return a * q; }), split_bell(a), is_far(a));
-  return max(copysign(Vec<float>(0.0f), x), x) - tail;
+  const Vec<float> a = min(14.5f, abs(x)), q = 1.0f / (a + 3.0f);  // beyond, the tail is 0
+  const Vec<float> small = small_terms_of_tail(fnma(q, 6.0f, 1.0f));
+  // Where the terms are large they are summed in double.
+  const Vec<float> ratio = in_double(a, q, small, [](Vec<double> a, Vec<double> q, Vec<double> small) {
+    q = fma(q, fnma(q, a + 3.0, 1.0), q);  // a step of Newton's
+    return a * q * tail_polynomial(small, fnma(q, 6.0, 1.0));
+  });
+  return max(copysign(Vec<float>(0.0f), x), x) - under_bell(ratio, split_bell(a), is_far(a));
+}
+
+// The derivative Φ(x) + x φ(x), off by less than 2^-21 of its two terms. They cancel at -0.75, so that summing them in
+// double would gain little.
+LAMINA_INLINE Vec<float> gelu_slope(Vec<float> x) {
+  const Vec<float> a = min(15.0f, abs(x)), q = 1.0f / (a + 3.0f), t = fnma(q, 6.0f, 1.0f);
+  const Vec<float> ratio = fma(a, -0.39894228f, q * tail_polynomial(small_terms_of_tail(t), t));
+  const Vec<float> tail = under_bell(ratio, split_bell(a), is_far(a));
+  return select(x < 0.0f, tail, 1.0f - tail);
 }
 
 }  // namespace
