@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,27 @@ ROWS = [(32, 64), (256, 256), (2048, 768), (64, 16384)]
 Loss = Callable[..., object]
 
 
-def gradient(leaf, loss):  # type: ignore[no-untyped-def]
-    """Forward, backward, and the leaf's gradient, which is then forgotten."""
-    leaf.grad = None
-    loss().backward()
-    return leaf.grad
+Gradients = tuple[np.ndarray, ...]
+
+
+def gradients(leaves: Sequence[Any], output: Callable[[], Any], *seed: Any) -> Callable[[], Gradients]:
+    """Forward and backward in either library, and what then is in the leaves."""
+
+    def run() -> Gradients:
+        for leaf in leaves:
+            leaf.grad = None
+        output().backward(*seed)
+        return tuple(leaf.grad.numpy() for leaf in leaves)
+
+    return run
+
+
+def agree(ours: Callable[[], Gradients], theirs: Callable[[], Gradients], atol: float) -> Callable[[], None]:
+    def check() -> None:
+        for a, b in zip(ours(), theirs(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol)
+
+    return check
 
 
 def pair(
@@ -35,20 +52,13 @@ def pair(
     leaf, leaf_t = lamina.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     others, others_t = [lamina.tensor(a) for a in rest], [torch.tensor(a) for a in rest]
 
-    def run() -> lamina.Tensor:
-        return gradient(leaf, lambda: ours(leaf, *others))
-
-    def run_t() -> torch.Tensor:
-        return gradient(leaf_t, lambda: theirs(leaf_t, *others_t))
-
-    def check() -> None:
-        np.testing.assert_allclose(run().numpy(), run_t().numpy(), rtol=1e-4, atol=1e-6)
-
+    run = gradients([leaf], lambda: ours(leaf, *others))
+    run_t = gradients([leaf_t], lambda: theirs(leaf_t, *others_t))
     return Case(
         f"{name}, {' × '.join(map(str, x.shape))}",
         run,
         {"torch": run_t},
-        check,
+        agree(run, run_t, 1e-6),
         bytes=passes * FLOAT_BYTES * x.size,
         target=target,
     )
@@ -73,43 +83,25 @@ def loss_cases(rng: np.random.Generator) -> Iterator[Case]:
         )
 
 
-def norm_cases(rng: np.random.Generator) -> Iterator[Case]:
-    for shape in ROWS:
-        x, dy = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
-        weight, bias = (rng.standard_normal(shape[-1]).astype(np.float32) for _ in range(2))
-        n = (shape[-1],)
-        wl, bl = (lamina.tensor(a, requires_grad=True) for a in (weight, bias))
-        wt, bt = (torch.tensor(a, requires_grad=True) for a in (weight, bias))
-        leaf, leaf_t = lamina.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-        seed, seed_t = lamina.tensor(dy), torch.tensor(dy)
-
-        def run(leaf=leaf, n=n, wl=wl, bl=bl, seed=seed):  # type: ignore[no-untyped-def]
-            for t in (leaf, wl, bl):
-                t.grad = None
-            F.layer_norm(leaf, n, wl, bl).backward(seed)
-            return leaf.grad, wl.grad, bl.grad
-
-        def run_t(leaf=leaf_t, n=n, wt=wt, bt=bt, seed=seed_t):  # type: ignore[no-untyped-def]
-            for t in (leaf, wt, bt):
-                t.grad = None
-            TF.layer_norm(leaf, n, wt, bt).backward(seed)
-            return leaf.grad, wt.grad, bt.grad
-
-        def check(run=run, run_t=run_t) -> None:  # type: ignore[no-untyped-def]
-            for a, b in zip(run(), run_t(), strict=True):
-                np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=2e-4)
-
-        yield Case(
-            f"layer_norm, {shape[0]} × {shape[1]}",
-            run,
-            {"torch": run_t},
-            check,
-            bytes=5 * FLOAT_BYTES * x.size,
-            target=2.0,
-        )
+def layer_norm(rng: np.random.Generator, shape: tuple[int, int]) -> Case:
+    x, dy = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
+    leaves = [x, *(rng.standard_normal(shape[-1]).astype(np.float32) for _ in range(2))]
+    ours, theirs = ([make(a, requires_grad=True) for a in leaves] for make in (lamina.tensor, torch.tensor))
+    width = shape[-1:]
+    run = gradients(ours, lambda: F.layer_norm(ours[0], width, *ours[1:]), lamina.tensor(dy))
+    run_t = gradients(theirs, lambda: TF.layer_norm(theirs[0], width, *theirs[1:]), torch.tensor(dy))
+    return Case(
+        f"layer_norm, {shape[0]} × {shape[1]}",
+        run,
+        {"torch": run_t},
+        agree(run, run_t, 2e-4),
+        bytes=5 * FLOAT_BYTES * x.size,
+        target=2.0,
+    )
 
 
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
     yield from loss_cases(rng)
-    yield from norm_cases(rng)
+    for shape in ROWS:
+        yield layer_norm(rng, shape)

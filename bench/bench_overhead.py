@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ jax = optional("jax")
 CHAIN = 200  # nodes of the graph whose backward is timed
 RNG = np.random.default_rng(0)
 
-Call = Callable[..., object]
+Call = Callable[..., Any]
 # name, the call with (module of functions, x, w, b), NumPy's, headline?
 SMALL: list[tuple[str, Call, Call | None, bool]] = [
     ("x + y", lambda m, x, w, b: x + x, lambda m, x, w, b: x + x, True),
@@ -44,12 +45,7 @@ def bound(call: Call, m: object, x: object, w: object, b: object) -> Callable[[]
 
 def agree(ours: Call, theirs: Call) -> Callable[[], None]:
     def check() -> None:
-        np.testing.assert_allclose(
-            ours().detach().numpy(),
-            theirs().detach().numpy(),
-            rtol=1e-4,
-            atol=1e-5,  # type: ignore[attr-defined]
-        )
+        np.testing.assert_allclose(ours().detach().numpy(), theirs().detach().numpy(), rtol=1e-4, atol=1e-5)
 
     return check
 

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,8 +34,8 @@ class Case:
     """One thing to measure. `ours` and the `peers` do the same work; `check` raises if their results differ."""
 
     name: str
-    ours: Callable[[], object]
-    peers: dict[str, Callable[[], object]]
+    ours: Callable[[], Any]
+    peers: dict[str, Callable[[], Any]]
     check: Callable[[], object]
     flops: float = 0.0  # operations of one call, for the fraction of the machine's measured peak
     bytes: float = 0.0  # read and written by one call, likewise
@@ -142,9 +143,9 @@ def _calibrate(call: Callable[[], object], loop_seconds: float) -> int:
     return count
 
 
-def _sampler(case: Case, call: Callable[[], object], effort: Effort) -> Callable[[], float]:
+def _sampler(case: Case, call: Callable[[], Any], effort: Effort) -> Callable[[], float]:
     if case.self_timed:
-        return lambda: float(call())  # type: ignore[arg-type]
+        return lambda: float(call())
     call()
     count = _calibrate(call, effort.loop_seconds)
     return lambda: _time_loop(call, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from lamina import _C
@@ -237,7 +238,7 @@ def _in_place(function: Any) -> Any:
         # A clone, for what backward needs of the input must outlive its being overwritten.
         return self.copy_(function(self.clone(), *args, **kwargs))
 
-    method.__wrapped__ = function  # type: ignore[attr-defined]  # whose signature it has
+    functools.update_wrapper(method, function, assigned=())  # whose signature it has
     method.__name__ = f"{function.__name__}_"
     method.__doc__ = f"{function.__name__}, written into this tensor."
     return method

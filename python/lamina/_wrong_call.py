@@ -46,7 +46,9 @@ def signature_from(text: str) -> inspect.Signature:
     """From what pybind11 writes."""
     text = re.sub(r"<[^<>]*>", "...", text)  # defaults that are objects
     text = re.sub(r"\b(from|in|is|lambda):", r"\1_:", text)  # names that Python keeps for itself
-    arguments = ast.parse(f"def f{text}: ...").body[0].args  # type: ignore[attr-defined]
+    (definition,) = ast.parse(f"def f{text}: ...").body
+    assert isinstance(definition, ast.FunctionDef)
+    arguments = definition.args
     kinds = inspect.Parameter
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [kinds.empty] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
