@@ -252,3 +252,25 @@ def test_what_the_layer_refuses() -> None:
         layer(lamina.ones(5, 2, 3), lamina.ones(1, 2, 4))
     with pytest.raises(ValueError, match=r"c_0 must have shape \(1, 2, 4\), got \(1, 2, 5\)"):
         layer(lamina.ones(5, 2, 3), (lamina.ones(1, 2, 4), lamina.ones(1, 2, 5)))
+
+
+# ---- recurrent weights kept packed between calls without gradients ----
+
+
+@pytest.mark.parametrize(
+    "make", [nn.LSTM, nn.GRU, lambda *a: nn.GRU(*a, reset_after=False), lambda *a: nn.CustomRNN(lstm, *a)]
+)
+@pytest.mark.parametrize("captured", [False, True])
+def test_packed_weights_are_never_stale(make: Any, captured: bool) -> None:
+    layer, x = make(20, 130), lamina.randn(6, 3, 20)
+    want = to_numpy(layer(x)[0])  # with gradients nothing is kept
+    run = lamina.capture(lambda x: layer(x)[0]) if captured else lambda x: layer(x)[0]
+    with lamina.inference_mode():
+        for _ in range(4):
+            np.testing.assert_array_equal(to_numpy(run(x)), want)
+    with lamina.no_grad():
+        layer.weight_hh_l0.mul_(2.0)
+    want = to_numpy(layer(x)[0])
+    with lamina.inference_mode():
+        for _ in range(4):
+            np.testing.assert_array_equal(to_numpy(run(x)), want)

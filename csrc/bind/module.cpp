@@ -10,6 +10,7 @@ void bind_tensor_type(py::module_& m);
 void bind_creation(py::module_& m);
 void bind_convert(py::module_& m);
 void bind_conv(py::module_& m);
+void bind_decode(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_view(py::module_& m);
 void bind_gemm(py::module_& m);
@@ -58,6 +59,7 @@ PYBIND11_MODULE(_C, m) {
   bind_random(m);
   bind_capture(m);
   bind_rnn(m);
+  bind_decode(m);
   bind_optim(m);
   bind_runtime(m);
   bind_wrong_call(m);  // of all the functions above

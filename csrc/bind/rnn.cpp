@@ -6,12 +6,6 @@
 namespace lamina::bind {
 namespace {
 
-RnnCell cell_named(const std::string& name) {
-  for (int i = 0; i < kRnnCells; ++i)
-    if (name == name_of(static_cast<RnnCell>(i))) return static_cast<RnnCell>(i);
-  fail(ErrorKind::value, "rnn: unknown cell '", name, "'");
-}
-
 // Cells given as programs: what nn/cells.py makes, and their layers.
 void bind_programs(py::module_& m) {
   using Maybe = const std::optional<Tensor>&;
@@ -71,7 +65,7 @@ void bind_rnn(py::module_& m) {
         const RnnWeights weights{weight_ih,        weight_hh,        or_none(second),
                                  or_none(bias_ih), or_none(bias_hh), or_none(peephole)};
         const RnnTransition transition{h_rate, c_rate, or_none(h_moves), or_none(c_moves), or_none(mask)};
-        const RnnCell which = cell_named(cell);
+        const RnnCell which = rnn_cell_named(cell);
         RnnStates out;
         {
           py::gil_scoped_release released;

@@ -11,6 +11,15 @@ void forward(RnnRun run) {
   drive<Forward<T, Cell>>(run, run.batch, run.units, layout.first * layout.seen + layout.second);
 }
 template <class T, class Cell>
+void pack_weights(void* packed, const void* weight, const void* second, std::int64_t units) {
+  RnnRun run{};
+  run.units = units;
+  run.packed = packed;
+  run.weight = weight;
+  run.second = second;
+  Forward<T, Cell>(run).pack_all();
+}
+template <class T, class Cell>
 void backward(RnnGradRun run) {
   constexpr RnnLayout layout = layout_of(Cell::kCell);
   drive<Backward<T, Cell>>(run, run.forward.batch, run.forward.units, layout.first * layout.seen + layout.second);
@@ -30,6 +39,8 @@ std::size_t packed_bytes(RnnCell cell, DType dtype, std::int64_t units) {
 template <class Cell>
 void fill(RnnTable& t) {
   constexpr int cell = static_cast<int>(Cell::kCell);
+  t.pack[cell][static_cast<int>(DType::f32)] = pack_weights<float, Cell>;
+  t.pack[cell][static_cast<int>(DType::f64)] = pack_weights<double, Cell>;
   t.forward[cell][static_cast<int>(DType::f32)] = forward<float, Cell>;
   t.forward[cell][static_cast<int>(DType::f64)] = forward<double, Cell>;
   t.backward[cell][static_cast<int>(DType::f32)] = backward<float, Cell>;

@@ -62,11 +62,11 @@ class Forward {
         first_{static_cast<T*>(run.packed), run.units, run.units * kLayout.seen},
         second_{static_cast<T*>(run.packed) + first_.packed_size(), run.units, run.units} {}
 
+  void pack_all() { pack(first_share(0, 1), second_share(0, 1)); }
+
   void work(int thread, int team) {
-    const Share mine(FirstPanels::panels(run_.units), thread, team);
-    const Share then(kTwoStages ? SecondPanels::panels(run_.units) : 0, thread, team);
-    for (std::int64_t p = mine.begin; p < mine.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
-    for (std::int64_t p = then.begin; p < then.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
+    const Share mine = first_share(thread, team), then = second_share(thread, team);
+    if (!run_.is_packed) pack(mine, then);
     for (std::int64_t step = 0; step < run_.steps; ++step) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t p = mine.begin; p < mine.end; ++p)
@@ -87,6 +87,15 @@ class Forward {
   }
 
  private:
+  Share first_share(int thread, int team) const { return {FirstPanels::panels(run_.units), thread, team}; }
+  Share second_share(int thread, int team) const {
+    return {kTwoStages ? SecondPanels::panels(run_.units) : 0, thread, team};
+  }
+  void pack(const Share& first, const Share& second) const {
+    for (std::int64_t p = first.begin; p < first.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
+    for (std::int64_t p = second.begin; p < second.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
+  }
+
   template <class Panels, class Body>
   void panel(const Panels& panels, std::int64_t p, const T* a, Body body) {
     alignas(64) T sums[kBatchBlock * Panels::kCols];

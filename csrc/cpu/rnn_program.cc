@@ -93,13 +93,14 @@ class ProgramForward {
  public:
   explicit ProgramForward(const RnnProgramRun& run) : run_(run), view_{run_} {}
 
+  void pack_all() const { pack(Share(Panels::panels(run_.units) * run_.gates, 0, 1)); }
+
   void work(int thread, int team) {
     const std::int64_t each = Panels::panels(run_.units);
     const Share mine(each * run_.gates, thread, team), rows(row_blocks(run_.batch), thread, team);
     CellRegisters<T> registers;
     Slots<T> slots(run_.program, registers);
-    for (std::int64_t p = mine.begin; p < mine.end; ++p)
-      gate(p / each).pack_panel(static_cast<const T*>(run_.weight) + p / each * run_.units * run_.units, p % each);
+    if (!run_.is_packed) pack(mine);
     for (std::int64_t step = 0; step < run_.steps; ++step) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t p = mine.begin; p < mine.end; ++p) product(time, static_cast<int>(p / each), p % each);
@@ -114,6 +115,12 @@ class ProgramForward {
   Panels gate(std::int64_t g) const {
     const Panels panels{static_cast<T*>(run_.packed), run_.units, run_.units};
     return {panels.packed + g * panels.packed_size(), run_.units, run_.units};
+  }
+
+  void pack(const Share& panels) const {
+    const std::int64_t each = Panels::panels(run_.units);
+    for (std::int64_t p = panels.begin; p < panels.end; ++p)
+      gate(p / each).pack_panel(static_cast<const T*>(run_.weight) + p / each * run_.units * run_.units, p % each);
   }
 
   void product(std::int64_t time, int g, std::int64_t p) {
@@ -329,6 +336,16 @@ void program_backward(RnnProgramGradRun run) {
   drive<ProgramBackward<T>>(run, run.forward.batch, run.forward.units, run.forward.gates);
 }
 
+template <class T>
+void program_pack(void* packed, const void* weight, std::int64_t units, int gates) {
+  RnnProgramRun run{};
+  run.units = units;
+  run.gates = gates;
+  run.packed = packed;
+  run.weight = weight;
+  ProgramForward<T>(run).pack_all();
+}
+
 std::size_t program_packed_bytes(DType dtype, std::int64_t units, int gates) {
   const std::size_t size = item_size(dtype);
   const std::int64_t cols = dtype == DType::f32 ? kTileCols<float> : kTileCols<double>;
@@ -340,6 +357,8 @@ std::size_t program_packed_bytes(DType dtype, std::int64_t units, int gates) {
 void fill_rnn_program(RnnTable& t) {
   t.program_packed_bytes = program_packed_bytes;
   t.row_blocks = row_blocks;
+  t.program_pack[static_cast<int>(DType::f32)] = program_pack<float>;
+  t.program_pack[static_cast<int>(DType::f64)] = program_pack<double>;
   t.program_forward[static_cast<int>(DType::f32)] = program_forward<float>;
   t.program_forward[static_cast<int>(DType::f64)] = program_forward<double>;
   t.program_backward[static_cast<int>(DType::f32)] = program_backward<float>;

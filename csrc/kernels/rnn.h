@@ -69,13 +69,14 @@ static constexpr RnnLayout layout_of(RnnCell cell) {
 struct RnnRun {
   std::int64_t steps, batch, units;
   bool reverse;
-  std::uint32_t options;        // LstmOption
-  double h_rate, c_rate;        // a state moves this part of its way to what the cell gives; 1: all of it
-  const void* h_moves;          // [T, B, H], factors of the rates, or null
-  const void* c_moves;          // likewise
-  const void* weight;           // of the first gates, [first H, seen H]
-  const void* second;           // of the others, [second H, H], or null
-  void* packed;                 // work space of packed_bytes()
+  std::uint32_t options;  // LstmOption
+  double h_rate, c_rate;  // a state moves this part of its way to what the cell gives; 1: all of it
+  const void* h_moves;    // [T, B, H], factors of the rates, or null
+  const void* c_moves;    // likewise
+  const void* weight;     // of the first gates, [first H, seen H]
+  const void* second;     // of the others, [second H, H], or null
+  void* packed;           // work space of packed_bytes(), or what `pack` left there
+  bool is_packed;
   void* gates;                  // [T, B, stored, H]; forward turns the inputs' share into what backward needs
   void* h;                      // [T + 1, B, H], the first state filled in
   void* c;                      // likewise, or null
@@ -99,10 +100,12 @@ struct RnnGradRun {
 
 struct RnnTable {
   std::size_t (*packed_bytes)(RnnCell cell, DType dtype, std::int64_t units);  // enough for both directions of travel
-  // By cell and type; float32 and float64 only.
+  // By cell and type; float32 and float64 only. `pack` is for weights that serve several forward runs.
+  void (*pack[kRnnCells][kDTypeCount])(void* packed, const void* weight, const void* second, std::int64_t units);
   void (*forward[kRnnCells][kDTypeCount])(RnnRun run);
   void (*backward[kRnnCells][kDTypeCount])(RnnGradRun run);
   std::size_t (*program_packed_bytes)(DType dtype, std::int64_t units, int gates);
+  void (*program_pack[kDTypeCount])(void* packed, const void* weight, std::int64_t units, int gates);
   std::int64_t (*row_blocks)(std::int64_t batch);
   void (*program_forward[kDTypeCount])(RnnProgramRun run);
   void (*program_backward[kDTypeCount])(RnnProgramGradRun run);

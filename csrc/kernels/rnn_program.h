@@ -63,13 +63,14 @@ struct RnnProgramRun {
   std::int32_t columns[kProgramGates];                 // block of a gate; below `inputs`: added to, else written
   CellProgram program;
   const void* weight;  // [gates H, H]
-  void* packed;        // work space of packed_bytes()
-  void* blocks;        // [T, B, stored, H]; forward leaves the sums, normalised if `scale`
-  void* states;        // [states, T + 1, B, H], the first ones filled in; h is the first
-  void* seen;          // [T + 1, B, H], the first filled in: h under `mask`; or null
-  const void* mask;    // [B, H], or null
-  const void* unit;    // parameters of single units: [parameters, H], or null
-  void* scale;         // [T, B, stored]: 1/σ of each block, left for backward; null: no layer norm
+  void* packed;        // work space of program_packed_bytes(), or what program_pack left there
+  bool is_packed;
+  void* blocks;      // [T, B, stored, H]; forward leaves the sums, normalised if `scale`
+  void* states;      // [states, T + 1, B, H], the first ones filled in; h is the first
+  void* seen;        // [T + 1, B, H], the first filled in: h under `mask`; or null
+  const void* mask;  // [B, H], or null
+  const void* unit;  // parameters of single units: [parameters, H], or null
+  void* scale;       // [T, B, stored]: 1/σ of each block, left for backward; null: no layer norm
   double eps;
   double rates[2];              // of the first two states, as in RnnRun
   const void* moves[2];         // [T, B, H], or null

@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "kernels/gemm.h"
+#include "ops/view.h"
 
 namespace lamina {
 namespace {
@@ -14,10 +15,18 @@ constexpr std::int64_t kFewestRows = 5;            // fewer are met by dot produ
 constexpr std::int64_t kMostRows = 1024;           // more hide the packing of every call
 constexpr std::size_t kMostEntries = 256;          // of one storage: all parameters of a model may share one
 
+struct Form {
+  std::size_t bytes;
+  PackKernel kernel;
+  int form;
+};
+
 struct Entry {
   const void* data;
   Dims shape, strides;
   DType dtype;
+  PackKernel kernel;
+  int form;
   std::uint32_t version;
   Tensor packed;  // undefined until the second use
 };
@@ -28,55 +37,70 @@ struct PackedMatrices final : StorageCache {
 
 std::mutex mutex;  // guards the caches of all storages; held while packing, so that it is done once
 
-Entry* find(std::vector<Entry>& entries, const Tensor& b) {
+Entry* find(std::vector<Entry>& entries, const Tensor& b, const Form& form) {
   for (Entry& e : entries)
-    if (e.data == b.data() && e.dtype == b.dtype() && e.shape == b.shape() && e.strides == b.strides()) return &e;
+    if (e.data == b.data() && e.kernel == form.kernel && e.form == form.form && e.dtype == b.dtype() &&
+        e.shape == b.shape() && e.strides == b.strides())
+      return &e;
   return nullptr;
 }
 
-Tensor empty_packed(const Tensor& b) {
-  const std::size_t bytes = kernels(b.device()).gemm.packed_bytes(b.dtype(), b.size(0), b.size(1));
-  return empty({static_cast<std::int64_t>(bytes)}, DType::u8, b.device());
+PackSource source_of(const Tensor& b, const Form& form) {
+  return {b.data(), b.size(0), b.size(1), b.strides()[0], b.strides()[1], b.dtype(), b.device(), form.form};
 }
-GemmOperand operand(const Tensor& b) { return {.data = b.data(), .row = b.strides()[0], .col = b.strides()[1]}; }
+Tensor empty_packed(const Tensor& b, const Form& form) {
+  return empty({static_cast<std::int64_t>(form.bytes)}, DType::u8, b.device());
+}
 
-Tensor pack(const Tensor& b) {
-  const Tensor packed = empty_packed(b);
-  current_stream().launch(kernels(b.device()).gemm.pack_b, packed.data(), b.dtype(), b.dtype(), operand(b), b.size(0),
-                          b.size(1));
+Tensor pack(const Tensor& b, const Form& form) {
+  const Tensor packed = empty_packed(b, form);
+  current_stream().launch(form.kernel, packed.data(), source_of(b, form));
   return packed;
 }
 
 // For a recording there is no version to go by: a replay packs anew what was changed since the last one. Where every
 // step changes the weights that gains nothing.
-Tensor pack_for(Recording& recording, const Tensor& b) {
+Tensor pack_for(Recording& recording, const Tensor& b, const Form& form) {
   if (recording.weights_change || b.storage().home() == &recording.memory() || recording.writes(b.storage())) return {};
-  if (const Tensor known = recording.derived_from(b); known.defined()) return known;
-  const Tensor packed = empty_packed(b);
-  const auto kernel = kernels(b.device()).gemm.pack_b;
-  recording.derive(b, packed, kernel, packed.data(), b.dtype(), b.dtype(), operand(b), b.size(0), b.size(1));
+  // It tells sources apart by their geometry: the form is one more dimension.
+  const Tensor source = form.form ? expand(unsqueeze(b, 0), {form.form + 1, b.size(0), b.size(1)}) : b;
+  if (const Tensor known = recording.derived_from(source); known.defined()) return known;
+  const Tensor packed = empty_packed(b, form);
+  recording.derive(source, packed, form.kernel, packed.data(), source_of(b, form));
   const Unrecorded beside;
-  current_stream().launch(kernel, packed.data(), b.dtype(), b.dtype(), operand(b), b.size(0), b.size(1));
+  current_stream().launch(form.kernel, packed.data(), source_of(b, form));
   return packed;
+}
+
+void pack_for_products(void* packed, PackSource s) {
+  kernels(s.device).gemm.pack_b(packed, s.dtype, s.dtype,
+                                {.data = const_cast<void*>(s.data), .row = s.row_stride, .col = s.col_stride}, s.rows,
+                                s.cols);
 }
 
 }  // namespace
 
 Tensor packed_matrix(const Tensor& b, std::int64_t rows) {
+  if (b.ndim() != 2 || rows < kFewestRows || rows > kMostRows || !kernels(b.device()).gemm.pack_b) return {};
+  return kept_packed(b, kernels(b.device()).gemm.packed_bytes(b.dtype(), b.size(0), b.size(1)), pack_for_products, 0);
+}
+
+Tensor kept_packed(const Tensor& b, std::size_t bytes, PackKernel kernel, int kind) {
   Storage& storage = b.storage();
-  if (b.ndim() != 2 || b.numel() < kFewestElements || rows < kFewestRows || rows > kMostRows) return {};
+  if (b.ndim() != 2 || b.numel() < kFewestElements) return {};
   if (b.dtype() != DType::f32 && b.dtype() != DType::f64) return {};
   // Memory that others may write without a word to us cannot be cached.
-  if (storage.exposed || !kernels(b.device()).gemm.pack_b) return {};
-  if (Recording* recording = open_recording()) return pack_for(*recording, b);
+  if (storage.exposed) return {};
+  const Form form{bytes, kernel, kind};
+  if (Recording* recording = open_recording()) return pack_for(*recording, b, form);
 
   const std::lock_guard lock(mutex);
   if (!storage.cache) storage.cache = std::make_shared<PackedMatrices>();
   std::vector<Entry>& entries = static_cast<PackedMatrices&>(*storage.cache).entries;
-  Entry* entry = find(entries, b);
+  Entry* entry = find(entries, b, form);
   if (!entry) {
     if (entries.size() < kMostEntries)
-      entries.push_back({b.data(), b.shape(), b.strides(), b.dtype(), b.version(), {}});
+      entries.push_back({b.data(), b.shape(), b.strides(), b.dtype(), kernel, kind, b.version(), {}});
     return {};
   }
   if (entry->version != b.version()) {
@@ -84,7 +108,7 @@ Tensor packed_matrix(const Tensor& b, std::int64_t rows) {
     entry->packed = {};
     return {};
   }
-  if (!entry->packed.defined()) entry->packed = pack(b);
+  if (!entry->packed.defined()) entry->packed = pack(b, form);
   return entry->packed;
 }
 

@@ -9,4 +9,17 @@ namespace lamina {
 // uses, as in training, is never packed. The result of the product is the same to the bit.
 Tensor packed_matrix(const Tensor& b, std::int64_t rows);
 
+// A matrix as a packing kernel sees it; `form` tells packed forms apart: 0 is that of products.
+struct PackSource {
+  const void* data;
+  std::int64_t rows, cols, row_stride, col_stride;
+  DType dtype;
+  Device device;
+  int form;
+};
+using PackKernel = void (*)(void* packed, PackSource source);
+
+// The same for any other packed form of `bytes` bytes: what `kernel` makes of b.
+Tensor kept_packed(const Tensor& b, std::size_t bytes, PackKernel kernel, int form);
+
 }  // namespace lamina

@@ -5,6 +5,7 @@
 #include "core/stream.h"
 #include "kernels/rnn.h"
 #include "ops/gemm.h"
+#include "ops/gemm_pack_cache.h"
 #include "ops/index.h"
 #include "ops/reduce.h"
 #include "ops/rnn_shared.h"
@@ -15,6 +16,12 @@ const char* name_of(RnnCell cell) {
   constexpr const char* names[kRnnCells] = {"rnn_tanh", "rnn_relu",         "lstm", "lstm_variant", "lstm_full",
                                             "gru",      "gru_reset_before", "mut1", "mut2",         "mut3"};
   return names[static_cast<int>(cell)];
+}
+
+RnnCell rnn_cell_named(const std::string& name) {
+  for (int i = 0; i < kRnnCells; ++i)
+    if (name == name_of(static_cast<RnnCell>(i))) return static_cast<RnnCell>(i);
+  fail(ErrorKind::value, "rnn: unknown cell '", name, "'");
 }
 
 namespace {
@@ -286,6 +293,16 @@ Tensor peephole_gradient(const Saved& s, const Tensor& dgates) {
   return dp;
 }
 
+// For kept_packed: the form is the cell, from 1 on. The second weight, if there is one, lies behind the first.
+void pack_recurrent(void* packed, PackSource s) {
+  const int cell = s.form - 1;
+  const RnnLayout layout = layout_of(static_cast<RnnCell>(cell));
+  const std::int64_t H = s.cols / layout.seen;
+  const void* const second =
+      static_cast<const char*>(s.data) + static_cast<std::size_t>(layout.first * H * s.cols) * item_size(s.dtype);
+  kernels(s.device).rnn.pack[cell][static_cast<int>(s.dtype)](packed, s.data, second, H);
+}
+
 }  // namespace
 
 RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h_first, const Tensor& c_first,
@@ -318,10 +335,14 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
                  c_moves = as_rows(transition.c_moves);
     const Tensor seen = seen_states(layout, h, mask, reverse);
     const Tensor masked = layout.second ? empty({T, B, H}, x.dtype(), x.device()) : Tensor();
-    const Tensor packed =
-        empty({static_cast<std::int64_t>(table.packed_bytes(cell, x.dtype(), H))}, DType::u8, x.device());
+    const std::size_t bytes = table.packed_bytes(cell, x.dtype(), H);
+    const Tensor kept = recorded || w.second.defined()
+                            ? Tensor()
+                            : kept_packed(weights, bytes, pack_recurrent, 1 + static_cast<int>(cell));
+    const Tensor packed = kept.defined() ? kept : empty({static_cast<std::int64_t>(bytes)}, DType::u8, x.device());
 
     RnnRun run{};
+    run.is_packed = kept.defined();
     run.steps = T, run.batch = B, run.units = H;
     run.reverse = reverse;
     run.options = options;

@@ -1,5 +1,7 @@
 // One recurrent layer in one direction over whole sequences, as a single node of the graph.
 #pragma once
+#include <string>
+
 #include "core/tensor.h"
 #include "kernels/rnn.h"
 
@@ -32,5 +34,6 @@ RnnStates rnn(RnnCell cell, const Tensor& x, const RnnWeights& weights, const Te
               const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition);
 
 const char* name_of(RnnCell cell);
+RnnCell rnn_cell_named(const std::string& name);
 
 }  // namespace lamina

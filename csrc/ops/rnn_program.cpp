@@ -5,6 +5,7 @@
 #include "core/stream.h"
 #include "kernels/rnn.h"
 #include "ops/gemm.h"
+#include "ops/gemm_pack_cache.h"
 #include "ops/reduce.h"
 #include "ops/rnn_shared.h"
 
@@ -147,6 +148,13 @@ Tensor recurrent_gradient(const Saved& s, const Tensor& dblocks) {
   return dw;
 }
 
+constexpr int kProgramForm = 1 + kRnnCells;  // after those of the built-in cells
+
+void pack_gates(void* packed, PackSource s) {
+  kernels(s.device).rnn.program_pack[static_cast<int>(s.dtype)](packed, s.data, s.cols,
+                                                                static_cast<int>(s.rows / s.cols));
+}
+
 }  // namespace
 
 RnnCellRef rnn_cell(RnnCellDescription d) {
@@ -187,10 +195,12 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
     if (seen.defined()) write_copy(select(seen, 0, a.reverse ? T : 0), mul(select(first, 0, 0), mask));
     const Tensor scale = a.eps > 0 ? fresh({T, B, cell->stored}) : Tensor();
     const int gates = static_cast<int>(cell->columns.size());
-    const Tensor packed =
-        empty({static_cast<std::int64_t>(table.program_packed_bytes(x.dtype(), H, gates))}, DType::u8, x.device());
+    const std::size_t bytes = table.program_packed_bytes(x.dtype(), H, gates);
+    const Tensor kept = recorded ? Tensor() : kept_packed(recurrent, bytes, pack_gates, kProgramForm);
+    const Tensor packed = kept.defined() ? kept : empty({static_cast<std::int64_t>(bytes)}, DType::u8, x.device());
 
     RnnProgramRun run{};
+    run.is_packed = kept.defined();
     run.steps = T, run.batch = B, run.units = H;
     run.reverse = a.reverse;
     run.gates = gates, run.inputs = cell->inputs, run.stored = cell->stored;

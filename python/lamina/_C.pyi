@@ -1447,6 +1447,46 @@ class _CellProgram:
         grad_constants: Tensor,
     ) -> None: ...
 
+class _Decoder:
+    def __init__(
+        self,
+        embedding: Tensor,
+        layers: Sequence[_DecoderLayer],
+        weight: Tensor,
+        bias: Tensor | None,
+        skip: builtins.bool,
+    ) -> None: ...
+    def beam_search(
+        self,
+        start: Tensor,
+        states: Sequence[Sequence[Tensor | None]],
+        steps: builtins.int,
+        end: builtins.int,
+        beams: builtins.int,
+        length_penalty: builtins.float,
+    ) -> tuple[Any, ...]: ...
+    def decode(
+        self,
+        start: Tensor,
+        states: Sequence[Sequence[Tensor | None]],
+        steps: builtins.int,
+        end: builtins.int,
+        temperature: builtins.float,
+        top_k: builtins.int,
+        generator: Generator | None,
+    ) -> tuple[Any, ...]: ...
+    def scheduled_inputs(
+        self,
+        inputs: Tensor,
+        states: Sequence[Sequence[Tensor | None]],
+        p: builtins.float,
+        temperature: builtins.float,
+        top_k: builtins.int,
+        generator: Generator | None,
+    ) -> Tensor: ...
+
+class _DecoderLayer: ...
+
 class _OptimGroup:
     """Parameters that are updated alike, in arenas."""
 
@@ -1553,6 +1593,27 @@ def _conv_algorithms(
     """The algorithm chosen and those possible, for forward, data gradient and weight gradient."""
 
 def _conv_preference() -> tuple[Any, builtins.bool]: ...
+def _decoder_layer(
+    cell: str,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    second: Tensor | None,
+    bias_ih: Tensor | None,
+    bias_hh: Tensor | None,
+    peephole: Tensor | None,
+    options: builtins.int,
+    h_rate: builtins.float,
+    c_rate: builtins.float,
+) -> _DecoderLayer: ...
+def _decoder_program(
+    cell: _CellProgram,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    parameters: Tensor | None,
+    eps: builtins.float,
+    h_rate: builtins.float,
+    c_rate: builtins.float,
+) -> _DecoderLayer: ...
 def _dropout_shared(
     input: Tensor,
     p: builtins.float,

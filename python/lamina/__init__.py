@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina import backends as backends
     from lamina import data as data
+    from lamina import decode as decode
     from lamina import metrics as metrics
     from lamina import nn as nn
     from lamina import optim as optim

@@ -14,6 +14,9 @@ from lamina.data.files import mnist as mnist
 from lamina.data.files import read_arrays as read_arrays
 from lamina.data.files import read_csv as read_csv
 from lamina.data.files import read_idx as read_idx
+from lamina.data.lengths import LengthBatchSampler as LengthBatchSampler
+from lamina.data.lengths import Padding as Padding
+from lamina.data.lengths import pad_sequences as pad_sequences
 from lamina.data.loader import DataLoader as DataLoader
 from lamina.data.loader import WeightedRandomSampler as WeightedRandomSampler
 from lamina.data.loader import collate as collate

@@ -67,7 +67,7 @@ class Recurrent(Module):
     def has_cell_state(self) -> bool:
         return self.kind.has_cell_state
 
-    def _states(self, hx: Any) -> Sequence[Tensor | None]:
+    def states_of(self, hx: Any) -> Sequence[Tensor | None]:
         """The first states one by one: of a cell with one state it is given alone, else they are a tuple."""
         count = len(self.kind.states)
         if hx is None:
@@ -155,7 +155,7 @@ class Recurrent(Module):
             second,
             parameter("bias_ih") if self.bias else None,
             parameter("bias_hh") if self.bias else None,
-            _C.stack([parameter(name) for name in self.kind.peepholes]) if self.kind.peepholes else None,
+            self._peepholes(parameter),
             h,
             c,
             lengths,
@@ -168,6 +168,9 @@ class Recurrent(Module):
             mask,
         )
         return y, reached[: len(states)]
+
+    def _peepholes(self, parameter: Callable[[str], Tensor]) -> Tensor | None:
+        return _C.stack([parameter(name) for name in self.kind.peepholes]) if self.kind.peepholes else None
 
     def _rows_of_program(self, parameter: Callable[[str], Tensor]) -> Tensor | None:
         """The parameters of single units, (count, hidden_size), in the order of Cell.program."""
@@ -299,8 +302,8 @@ class Layers(Recurrent):
     def forward(self, input: Tensor, hx: Any = None, *, lengths: Any = None) -> tuple[Tensor, Any]:
         x, single = self._steps_first(input)
         first = [
-            self._first_state(name, state, x.shape[1], single)
-            for name, state in zip(self.kind.states, self._states(hx), strict=True)
+            self.first_state(name, state, x.shape[1], single)
+            for name, state in zip(self.kind.states, self.states_of(hx), strict=True)
         ]
         if lengths is not None:
             lengths = self._checked_lengths(lengths, x.shape[0], x.shape[1])
@@ -337,6 +340,34 @@ class Layers(Recurrent):
             x = x.transpose(0, 1)
         return x, ends[0] if len(ends) == 1 else tuple(ends)
 
+    def decoder_layers(self) -> list[Any]:
+        """Each layer's step, for lamina.decode."""
+        steps = []
+        for layer in range(self.num_layers):
+
+            def parameter(name: str, suffix: str = f"_l{layer}") -> Any:
+                return getattr(self, f"{name}{suffix}")
+
+            weight_ih, weight_hh = parameter("weight_ih"), parameter("weight_hh")
+            rates = [(self.leak or 1.0) * (1 - self.zoneout[0]), 1 - self.zoneout[1]]
+            if self.kind.custom is not None:
+                steps.append(
+                    _C._decoder_program(
+                        self.kind.program(self.bias), weight_ih, weight_hh, self._rows_of_program(parameter),
+                        _EPS if self.kind.layer_norm else 0.0, rates[0], rates[1],
+                    )
+                )  # fmt: skip
+                continue
+            weight, second = seen_by_gates(self.kind, weight_hh, None)
+            biases = [parameter(name) if self.bias else None for name in ("bias_ih", "bias_hh")]
+            steps.append(
+                _C._decoder_layer(
+                    self.kind.cell, weight_ih, weight, second, biases[0], biases[1], self._peepholes(parameter),
+                    self.kind.options, rates[0], rates[1],
+                )
+            )  # fmt: skip
+        return steps
+
     # ---- what may be handed in ----
 
     def _steps_first(self, input: Tensor) -> tuple[Tensor, bool]:
@@ -352,7 +383,8 @@ class Layers(Recurrent):
             return input.unsqueeze(1), True
         return input.transpose(0, 1) if self.batch_first else input, False
 
-    def _first_state(self, name: str, state: Tensor | None, batch: int, single: bool) -> Tensor | None:
+    def first_state(self, name: str, state: Tensor | None, batch: int, single: bool = False) -> Tensor | None:
+        """A first state (layers · directions, batch, its size), checked."""
         if state is None:
             return None
         count = self.num_layers * self.num_directions
@@ -406,7 +438,7 @@ class Step(Recurrent):
                 f"{owner}: expected input of shape (batch, {self.input_size}) or ({self.input_size},), "
                 f"got {tuple(input.shape)}"
             )
-        want, states = (*input.shape[:-1], self.hidden_size), self._states(hx)
+        want, states = (*input.shape[:-1], self.hidden_size), self.states_of(hx)
         for name, state in zip(self.kind.states, states, strict=True):
             if state is not None and tuple(state.shape) != want:
                 raise ValueError(f"{owner}: {name} must have shape {want}, got {tuple(state.shape)}")
