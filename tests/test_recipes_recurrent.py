@@ -27,18 +27,9 @@ TINY = {  # settings, by how much the loss must fall, pictures
 }
 
 
-@pytest.fixture
-def one_thread():
-    """Nets this small gain nothing from a second, and lose much to it where the machine is busy."""
-    threads = lamina.get_num_threads()
-    lamina.set_num_threads(1)
-    yield
-    lamina.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", TINY)
-def test_learns(name, tmp_path):
+def test_learns(name, tmp_path, set_threads):
+    set_threads(1)  # nets this small gain nothing from a second, and lose much to it where the machine is busy
     pytest.importorskip("matplotlib")
     settings, share, pictures = TINY[name]
     assert main(["train", name, "--quiet", "--out", str(tmp_path), "--set", *settings.split()]) in (0, 3)

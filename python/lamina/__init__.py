@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lamina import data as data
     from lamina import decode as decode
     from lamina import metrics as metrics
+    from lamina import models as models
     from lamina import nn as nn
     from lamina import optim as optim
     from lamina import train as train
@@ -32,6 +33,7 @@ _ON_DEMAND = (
     "backends",
     "data",
     "metrics",
+    "models",
     "nn",
     "optim",
     "train",

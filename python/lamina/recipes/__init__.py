@@ -10,6 +10,9 @@ from lamina.recipes.settings import Recipe, UsageError
 # name: the module that has it, what it shows
 RECIPES = {
     "mlp": "a multi-layer perceptron reads handwritten digits (scikit-learn's; MNIST from a folder of yours)",
+    "lenet": "LeNet-5 reads handwritten digits (scikit-learn's, enlarged; MNIST from a folder of yours)",
+    "sliding": "digits on a large sheet, found by a LeNet in one convolutional pass",
+    "siamese": "persons verified and recognised by the distance of what a net makes of their faces",
     "gaussian": "regression that knows how sure it is: mean and variance by Gaussian NLL",
     "boolean": "why deep: logistic regression, one hidden layer and deep narrow nets on the parity of D bits",
     "characters": "a character language model on the Python standard library, which it learns to write",

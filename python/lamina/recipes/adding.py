@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import lamina
 from lamina import data
 from lamina.nn import functional as F
-from lamina.recipes._recurrent import CLASSIC, Reader, compare
+from lamina.recipes._learning import compare
+from lamina.recipes._recurrent import CLASSIC, Reader
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plot_comparison
 

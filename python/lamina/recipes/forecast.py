@@ -10,7 +10,8 @@ from typing import Any, Literal
 import lamina
 from lamina import Tensor, data, nn
 from lamina.nn import functional as F
-from lamina.recipes._recurrent import Reader, fit
+from lamina.recipes._learning import fit
+from lamina.recipes._recurrent import Reader
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plots
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import lamina
 from lamina import Tensor, data, metrics
 from lamina.nn import functional as F
-from lamina.recipes._recurrent import CLASSIC, Reader, compare
+from lamina.recipes._learning import compare
+from lamina.recipes._recurrent import CLASSIC, Reader
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plots
 

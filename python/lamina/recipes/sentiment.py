@@ -12,7 +12,8 @@ from typing import Literal
 
 import lamina
 from lamina import Tensor, data, metrics, nn
-from lamina.recipes._recurrent import Reader, compare
+from lamina.recipes._learning import compare
+from lamina.recipes._recurrent import Reader
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plots
 

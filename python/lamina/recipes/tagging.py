@@ -14,7 +14,8 @@ from typing import Literal
 
 import lamina
 from lamina import Tensor, data, metrics, nn
-from lamina.recipes._recurrent import IGNORED, Reader, compare
+from lamina.recipes._learning import compare
+from lamina.recipes._recurrent import IGNORED, Reader
 from lamina.recipes._text import Alphabet
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plots

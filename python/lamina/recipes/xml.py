@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import lamina
 from lamina import data, metrics
-from lamina.recipes._recurrent import CLASSIC, FOUND, IGNORED, Reader, compare
+from lamina.recipes._learning import compare
+from lamina.recipes._recurrent import CLASSIC, FOUND, IGNORED, Reader
 from lamina.recipes._text import Alphabet
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plot_comparison
