@@ -85,6 +85,8 @@ PARAMETERS = {
     **dict.fromkeys("mat2 vec vec2".split(), "Tensor"),
     **dict.fromkeys("kernel_size stride padding dilation output_size".split(), "int | Sequence[int]"),
     "divisor_override": "int | None",
+    "activation": "str | None",
+    "momentum": "float | Tensor",
 }
 PRODUCTS = "matmul dot vdot".split()  # of these, neither operand is a number
 ONE_DIM = (

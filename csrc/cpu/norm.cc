@@ -244,11 +244,16 @@ void fill(NormTable& t, DType type) {
 
 }  // namespace
 
+void fill_norm_batch(NormTable& t);
+void fill_norm_group(NormTable& t);
+
 void fill_norm(NormTable& t) {
   fill<float>(t, DType::f32);
   fill<double>(t, DType::f64);
   fill<float16>(t, DType::f16);
   fill<bfloat16>(t, DType::bf16);
+  fill_norm_batch(t);
+  fill_norm_group(t);
 }
 
 }  // namespace LAMINA_TARGET

@@ -1823,6 +1823,21 @@ def avg_pool3d(
     """The mean of each window; divisor_override takes the place of its number of elements."""
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+def batch_norm(
+    input: Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: builtins.bool = False,
+    momentum: builtins.float | Tensor = 0.1,
+    eps: builtins.float = 1e-05,
+    *,
+    activation: str | None = None,
+    residual: Any = None,
+) -> Tensor:
+    """Normalises each channel of (N, C, …) to mean 0 and variance 1, then times weight plus bias: in training by the batch's mean and variance, which the running ones then follow, else by the running ones. …"""
+
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor: ...
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: builtins.int = 0) -> Tensor: ...
 def bitwise_and(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
@@ -1873,7 +1888,7 @@ def conv1d(
     dilation: builtins.int | Sequence[builtins.int] = 1,
     groups: builtins.int = 1,
     *,
-    activation: Any = None,
+    activation: str | None = None,
     residual: Any = None,
 ) -> Tensor:
     """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
@@ -1887,7 +1902,7 @@ def conv2d(
     dilation: builtins.int | Sequence[builtins.int] = 1,
     groups: builtins.int = 1,
     *,
-    activation: Any = None,
+    activation: str | None = None,
     residual: Any = None,
 ) -> Tensor:
     """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
@@ -1901,7 +1916,7 @@ def conv3d(
     dilation: builtins.int | Sequence[builtins.int] = 1,
     groups: builtins.int = 1,
     *,
-    activation: Any = None,
+    activation: str | None = None,
     residual: Any = None,
 ) -> Tensor:
     """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
@@ -2077,6 +2092,11 @@ def gelu_tanh(input: Tensor, /) -> Tensor:
     """gelu_tanh, element by element."""
 
 def get_num_threads() -> builtins.int: ...
+def group_norm(
+    input: Tensor, num_groups: Any, weight: Any = None, bias: Any = None, eps: builtins.float = 1e-05
+) -> Tensor:
+    """Normalises each group of channels of each sample to mean 0 and variance 1, then times weight plus bias to each channel."""
+
 def gt(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
     """gt, element by element."""
 
@@ -2127,7 +2147,7 @@ def le(input: Tensor | _Number, other: Tensor | _Number) -> Tensor:
 def leaky_relu(input: Tensor, /, negative_slope: builtins.float = 0.01) -> Tensor:
     """leaky_relu, element by element."""
 
-def linear(input: Tensor, weight: Any, bias: Any = None, *, activation: Any = None) -> Tensor:
+def linear(input: Tensor, weight: Any, bias: Any = None, *, activation: str | None = None) -> Tensor:
     """activation(input @ weightᵀ + bias) in one kernel; activation: the name of an element-wise function."""
 
 def log(input: Tensor, /) -> Tensor:
