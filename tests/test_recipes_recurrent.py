@@ -9,7 +9,7 @@ import pytest
 
 import lamina
 from lamina.__main__ import main
-from lamina.recipes import adding, arithmetic, forecast, latch, levels, sentiment, tagging, xml
+from lamina.recipes import adding, arithmetic, dates, forecast, latch, levels, sentiment, tagging, xml
 from lamina.recipes._recurrent import IGNORED, Reader
 from lamina.recipes._text import Alphabet, CharacterModel, python_source, sample, windows
 
@@ -17,6 +17,7 @@ TINY = {  # settings, by how much the loss must fall, pictures
     "adding": ("steps=6 samples=400 hidden=16 epochs=5 lr=0.02", 0.9, ["adding.png"]),
     "arithmetic": ("digits=1 letters=0 samples=100 hidden=24 epochs=2 batch=16 lr=0.02", 0.9, ["arithmetic.png"]),
     "characters": ("characters=6000 hidden=32 rows=4 steps=16 epochs=2 lr=0.01", 0.9, ["bits.png", "samples.txt"]),
+    "dates": ("samples=200 hidden=24 epochs=2 batch=16 lr=0.01", 0.9, ["dates.png", "states.png"]),
     "forecast": ("samples=300 hidden=8 epochs=3 steps=20 ahead=4 batch=32", 0.8, ["forecast.png"]),
     "latch": ("steps=4 samples=200 epochs=3 hidden=8 batch=16 lr=0.03", 0.8, ["gradients.png"]),
     "levels": ("columns=900 hidden=16 rows=8 steps=18 epochs=2 written=80", 0.9, ["levels.png", "level.txt"]),
@@ -79,7 +80,7 @@ def test_text_and_samples(tmp_path):
     text = sample(model, alphabet, "he", 12)
     assert text.startswith("he")
     assert len(text) == 12
-    assert model.training
+    assert len(sample(model, alphabet, "h", 5)) == 5
 
 
 # ---- the data ----
@@ -172,6 +173,25 @@ def test_levels_that_are_made_up_can_be_played():
 def test_faults_of_levels_are_found(cells, reason):
     columns = [levels.column(text) for text in ("X", *cells, "X")]
     assert [found for _, found in levels.faults(columns)] == [reason]
+
+
+def test_dates_are_written_in_ways_that_say_which_they_are():
+    draw = random.Random(0)
+    date = dates.datetime.date(1987, 3, 5)
+    ways = {dates.written(date, draw) for _ in range(300)}
+    assert {"5.3.1987", "05/03/1987", "thu, 5 mar '87", "the 5th of march 1987", "mar 5, 1987"} <= ways
+    assert max(map(len, ways)) <= dates.LONGEST
+    x, lengths, before, said = dates.pairs(30, draw).tensors
+    assert lamina.equal(before[:, 1:], said[:, :-1])
+    assert (before[:, 0] == dates.BEGIN).all() and (said[:, -1] == dates.END).all()
+    assert dates.SOURCE.decode(x[0][: int(lengths[0])]).strip() == dates.SOURCE.decode(x[0]).strip()
+
+
+def test_a_beam_finds_what_is_at_least_as_likely():
+    model = dates.Translator("LSTM", 12)
+    x, lengths, *_ = dates.pairs(20, random.Random(0)).tensors
+    greedy, beam = (dates.translate(model, x, lengths, beams)[1] for beams in (1, 64))
+    assert beam >= greedy
 
 
 def test_forecast_targets_are_the_inputs_one_later():

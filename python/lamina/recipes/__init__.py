@@ -23,6 +23,7 @@ RECIPES = {
     "odyssey": "every variant of the LSTM on the same text, with its speed (Greff et al., 2015)",
     "sentiment": "is a review kind? an LSTM against a bag of words, which has lost their order",
     "levels": "game levels as text: columns that are read, and new ones written that can be played",
+    "dates": "dates as people write them translated to ISO's form: encoder and decoder, beams against greedy",
     "forecast": "a shifted series: at every step, what comes next",
     "tagging": "what each digit of a line stands for: one direction against both",
 }

@@ -90,7 +90,8 @@ def show_filters(weight: Tensor, path: Path, title: str) -> None:
             low, high = float(kernel.min()), float(kernel.max())
             shown = (kernel - low) / max(high - low, 1e-9) if len(kernel) == 3 else kernel[:1]
             most = max(abs(low), abs(high))
-            show_image(axis, shown, **({} if len(kernel) == 3 else {"cmap": "RdBu", "vmin": -most, "vmax": most}))
+            colours: dict[str, Any] = {} if len(kernel) == 3 else {"cmap": "RdBu", "vmin": -most, "vmax": most}
+            show_image(axis, shown, "", **colours)
 
 
 def show_maps(image: Tensor, layers: dict[str, Tensor], path: Path) -> None:

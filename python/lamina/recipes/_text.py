@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import log
 from pathlib import Path
 from typing import Any
 
 import lamina
 from lamina import Tensor, nn
+from lamina.decode import Decoder
 from lamina.recipes._recurrent import CELLS
 
 BITS = 1 / log(2)  # a nat in bits
@@ -104,21 +105,11 @@ def windows(symbols: Tensor, rows: int, steps: int) -> list[tuple[Tensor, Tensor
 
 
 @lamina.no_grad()
-def sample(
-    model: CharacterModel,
-    alphabet: Alphabet,
-    start: str,
-    characters: int,
-    temperature: float = 1.0,
-    stop: Callable[[str], bool] | None = None,
-) -> str:
+def sample(model: CharacterModel, alphabet: Alphabet, start: str, characters: int, temperature: float = 1.0) -> str:
     """Goes on with a text, each character drawn from softmax(logits / temperature)."""
-    was_training = model.training
-    model.eval()
-    state, x, text = model.start(1), alphabet.encode(start).reshape(-1, 1), start
-    while len(text) < characters and not (stop and stop(text)):
-        logits, state = model.read(x, state)
-        x = lamina.multinomial(lamina.softmax(logits[-1] / temperature, -1), 1)
-        text += alphabet.decode(x[0])
-    model.train(was_training)
-    return text
+    decoder = Decoder(model.embedding, model.layer, model.head)
+    symbols, state = alphabet.encode(start), None
+    if len(start) > 1:
+        _, state = model.layer(model.embedding(symbols[:-1].reshape(-1, 1)))
+    drawn = decoder.sample(symbols[-1:], characters - len(start), temperature=temperature, state=state)
+    return start + alphabet.decode(drawn.tokens[0])

@@ -67,7 +67,8 @@ def window(image: Tensor, row: int, column: int) -> Tensor:
 
 def windows(digits: data.TensorDataset, count: int, most: int, random: lamina.Generator) -> data.TensorDataset:
     """Windows (N, 1, WINDOW, WINDOW) and classes: digits in the middle, give or take 2 pixels, and as many others."""
-    images, classes = [], []
+    images: list[Tensor] = []
+    classes: list[int] = []
     low, high = WINDOW // 2, SHEET - WINDOW // 2
     while len(images) < count:
         sheet = write(digits, most, random)
