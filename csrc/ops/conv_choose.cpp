@@ -34,6 +34,30 @@ bool winograd_takes(const ConvShape& s) {
   return true;
 }
 
+// With fewer channels Winograd's transforms cost more than they save (measured against the implicit product).
+bool winograd_pays(ConvPass pass, const ConvShape& s) {
+  const std::int64_t in = s.group_in(), out = s.group_out();
+  switch (pass) {
+    case ConvPass::forward: return in >= 4;
+    case ConvPass::data_gradient: return out >= 4;
+    default: return in >= 8 && out >= 8 && in * out >= 192;
+  }
+}
+
+// Products of every pair of channels with tiles of m × m results. Transforming a weight, or its gradient, takes as long
+// as multiplying some tiles by it.
+std::int64_t winograd_products(ConvPass pass, const ConvShape& s, std::int64_t m) {
+  constexpr std::int64_t kTilesOfATransform = 5;
+  const auto& results = pass == ConvPass::data_gradient ? s.in : s.out;
+  const std::int64_t tiles = s.batch * ((results[1] + m - 1) / m) * ((results[2] + m - 1) / m);
+  return (m + 2) * (m + 2) * (tiles + kTilesOfATransform);
+}
+
+ConvAlgorithm better_winograd(ConvPass pass, const ConvShape& s) {
+  return winograd_products(pass, s, 4) <= winograd_products(pass, s, 2) ? ConvAlgorithm::winograd4
+                                                                        : ConvAlgorithm::winograd2;
+}
+
 }  // namespace
 
 const char* name_of(ConvAlgorithm a) { return kNames[static_cast<int>(a)]; }
@@ -57,6 +81,8 @@ void set_conv_preference(ConvPreference p) { preference.store(p); }
 ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   const ConvPreference asked = conv_preference();
   if (asked.algorithm != ConvAlgorithm::count && conv_suits(asked.algorithm, pass, s, device)) return asked.algorithm;
+  if (asked.winograd && winograd_takes(s) && winograd_pays(pass, s))
+    if (const ConvAlgorithm a = better_winograd(pass, s); has_slot(a, pass, device)) return a;
   if (conv_suits(ConvAlgorithm::implicit, pass, s, device)) return ConvAlgorithm::implicit;
   return ConvAlgorithm::im2col;
 }
