@@ -14,11 +14,13 @@ def families() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("family", nargs="*", choices=[[], *families()], help="default: all of them")
+    parser.add_argument("family", nargs="*", help=f"of {', '.join(families())}; default: all of them")
     parser.add_argument("--quick", action="store_true", help="few, short rounds: does it run? Nothing is written.")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="for every library")
     parser.add_argument("--only", default="", help="cases whose name contains this; nothing is written")
     options = parser.parse_args()
+    if unknown := sorted({*options.family} - {*families()}):
+        parser.error(f"no benchmarks for {', '.join(unknown)}: there are {', '.join(families())}")
 
     # Libraries that read the number of threads once, when they are imported.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -2,7 +2,8 @@
 
 A shared machine changes its speed by a third within a minute, so one absolute time says little; two calls made within
 the same tenth of a second see the same machine. A case is therefore measured in rounds. In each, ours and the peer run
-back to back (which one goes first alternates), each in a loop long enough for the clock, and the round gives one ratio.
+back to back (which one goes first alternates), each after a short rest in a loop long enough for the clock, and the round
+gives one ratio.
 Reported are the median of these ratios and their quartiles, beside the median times for orientation.
 
 pytest-benchmark times one function after another and has no such pairs; what it would have given (calibration, a JSON
@@ -143,12 +144,22 @@ def _calibrate(call: Callable[[], object], loop_seconds: float) -> int:
     return count
 
 
+# Threads of a library keep spinning for a while after its last call, and would take a core from the next one's.
+REST_SECONDS = 0.01
+
+
+def _rested(call: Callable[[], object], count: int) -> float:
+    time.sleep(REST_SECONDS)
+    call()  # its own threads wake up, its data comes back to the caches
+    return _time_loop(call, count)
+
+
 def _sampler(case: Case, call: Callable[[], Any], effort: Effort) -> Callable[[], float]:
     if case.self_timed:
         return lambda: float(call())
     call()
     count = _calibrate(call, effort.loop_seconds)
-    return lambda: _time_loop(call, count)
+    return lambda: _rested(call, count)
 
 
 def _quartiles(values: list[float]) -> tuple[float, float]:

@@ -20,11 +20,16 @@ BEGIN, END = "<!-- ratios -->", "<!-- /ratios -->"
 TITLES = {
     "step": "Whole training steps and inference",
     "gemm": "Matrix products",
+    "conv": "Convolutions",
+    "pool": "Pooling",
+    "norm": "Batch normalisation",
+    "rnn": "Recurrent layers",
     "elementwise": "Element-wise, 2 million elements",
     "reduce": "Reductions and softmax",
     "loss": "Losses",
     "optim": "Optimisers",
     "random": "Random numbers",
+    "augment": "Data augmentation",
     "overhead": "Calls with nearly nothing to compute",
     "import": "The library itself",
 }
@@ -119,6 +124,7 @@ def draw(documents: list[dict[str, Any]]) -> None:
         places.append(at)
         at += 1
     figure, axes = plt.subplots(figsize=(9.5, 1.1 + 0.235 * at), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)
     axes.axvline(1, color=ink, linewidth=1, zorder=3)
     for y, (_, case) in zip(places, rows, strict=True):
         ratio, (low, high) = case["best"]["ratio"], case["best"]["quartiles"]
@@ -140,8 +146,9 @@ def draw(documents: list[dict[str, Any]]) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=ink)
     axes.set_ylim(at + 0.2, -0.6)
     axes.set_xscale("log")
-    ratios = [case["best"]["ratio"] for _, case in rows]
-    axes.set_xlim(min(0.7, 0.9 * min(ratios)), max(2.0, 2.2 * max(ratios)))
+    lowest = min(min(case["best"]["ratio"], case["best"]["quartiles"][0]) for _, case in rows)
+    highest = max(max(case["best"]["ratio"], case["best"]["quartiles"][1]) for _, case in rows)
+    axes.set_xlim(min(0.7, 0.9 * lowest), max(2.0, 2.2 * highest))  # with room for the peers' names
     axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(base=2))
     axes.xaxis.set_major_formatter("{x:g}×")
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())

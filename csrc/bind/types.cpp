@@ -98,7 +98,10 @@ bool to_scalar(PyObject* o, Scalar& out) {
   if (PyLong_Check(o)) {
     int overflow;
     const long long v = PyLong_AsLongLongAndOverflow(o, &overflow);
-    check(!overflow, "an integer is out of the range of int64");
+    if (overflow) {
+      const auto bits = py::cast<std::int64_t>(py::handle(o).attr("bit_length")());
+      fail(ErrorKind::value, "an integer of ", bits, " bits is out of the range of int64");
+    }
     return out = Scalar(static_cast<std::int64_t>(v)), true;
   }
   if (is_tensor(o) || PySequence_Check(o)) return false;

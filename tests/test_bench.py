@@ -1,0 +1,96 @@
+"""The benchmarks' own arithmetic: what is called a ratio, what counts as a miss, what the report says of it."""
+
+import json
+import time
+
+import pytest
+
+harness = pytest.importorskip("bench.harness", reason="the benchmarks lie beside the sources, not in the package")
+report = pytest.importorskip("bench.report")
+
+SHORT = harness.Effort(rounds=5, loop_seconds=0.001)
+
+
+def case(**changes):
+    given = {
+        "name": "sleeping", "ours": lambda: time.sleep(0.001), "peers": {"slow": lambda: time.sleep(0.004)},
+        "check": lambda: None, "target": 2.0, "headline": True,
+    }  # fmt: skip
+    return harness.Case(**{**given, **changes})
+
+
+def test_a_ratio_is_the_peers_time_over_ours():
+    result = harness.measure(case(), SHORT)
+    assert 2 < result.best_peer().ratio < 6  # 4, and what waking up takes
+    low, high = result.best_peer().quartiles
+    assert low <= result.best_peer().ratio <= high
+    assert not result.misses()
+    assert harness.measure(case(target=50), SHORT).misses()
+
+
+def test_the_best_peer_counts():
+    peers = {"slow": lambda: time.sleep(0.004), "fast": lambda: None}
+    result = harness.measure(case(peers=peers), SHORT)
+    assert result.best_peer().peer == "fast"
+    assert result.misses()
+
+
+def test_what_is_wrong_is_not_timed():
+    def wrong():
+        raise AssertionError("results differ")
+
+    def never():
+        raise RuntimeError("timed")
+
+    with pytest.raises(AssertionError, match="results differ"):
+        harness.measure(case(check=wrong, ours=never), SHORT)
+
+
+def test_a_figure_that_measures_itself():
+    result = harness.measure(case(ours=lambda: 2.0, peers={"other": lambda: 3.0}, self_timed=True, unit="MiB"), SHORT)
+    assert (result.ours, result.best_peer().ratio) == (2.0, 1.5)
+    assert "2 MiB" in harness.table_row(result)
+
+
+def test_fraction_of_the_measured_peak():
+    result = harness.measure(case(flops=1e3), SHORT)
+    assert 0 < result.fraction_of_peak["flops"] < 1e-2
+    assert "of peak flops" in harness.table_row(result)
+
+
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """A report into an empty folder, of one family measured there."""
+    results, docs, readme = tmp_path / "results", tmp_path / "docs", tmp_path / "README.md"
+    for module in (harness, report):
+        monkeypatch.setattr(module, "RESULTS", results)
+    monkeypatch.setattr(report, "DOCS", docs)
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    return tmp_path
+
+
+def test_saved_and_reported(pages):
+    pytest.importorskip("matplotlib")
+    measured = [harness.measure(case(), SHORT), harness.measure(case(name="too slow", target=50.0), SHORT)]
+    path = harness.save("overhead", harness.environment(1), measured)
+    saved = json.loads(path.read_text())
+    assert {"commit", "cpu", "versions", "threads", "peak_by_threads"} <= saved.keys()
+    assert [c["name"] for c in saved["cases"]] == ["sleeping", "too slow"]
+    report.main()
+    readme = (pages / "README.md").read_text()
+    assert readme.startswith("before\n")
+    assert readme.endswith("after\n")
+    assert "| sleeping |" in readme
+    assert "50 missed" in readme
+    assert "old" not in readme
+    assert (pages / "docs" / "ratios.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_families_that_do_not_exist(capsys, monkeypatch):
+    main = pytest.importorskip("bench.__main__").main
+    monkeypatch.setattr("sys.argv", ["bench", "gem"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "no benchmarks for gem: there are" in capsys.readouterr().err
