@@ -248,7 +248,7 @@ class _InstanceNorm(_ChannelNorm):
         self._check(input)
         batched = input if input.ndim == self.ndims[1] else input.unsqueeze(0)
         own = self.training or self.running_mean is None
-        momentum = self._count() if self.training else 0.0
+        momentum = 0.0 if self.momentum is None else self.momentum  # batches are not counted, as in PyTorch
         out = F.instance_norm(
             batched, self.running_mean, self.running_var, self.weight, self.bias, own, momentum, self.eps
         )
