@@ -1,7 +1,7 @@
 """The benchmarks' own arithmetic: what is called a ratio, what counts as a miss, what the report says of it."""
 
 import json
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,31 +11,51 @@ report = pytest.importorskip("bench.report")
 SHORT = harness.Effort(rounds=5, loop_seconds=0.001)
 
 
-def case(**changes):
-    given = {
-        "name": "sleeping", "ours": lambda: time.sleep(0.001), "peers": {"slow": lambda: time.sleep(0.004)},
-        "check": lambda: None, "target": 2.0, "headline": True,
-    }  # fmt: skip
-    return harness.Case(**{**given, **changes})
+class Clock:
+    """Goes on only where it is told to, so that a ratio is what it must be."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def taking(self, seconds):
+        def call():
+            self.now += seconds
+
+        return call
 
 
-def test_a_ratio_is_the_peers_time_over_ours():
+@pytest.fixture
+def case(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: clock.now, sleep=lambda seconds: None))
+
+    def make(seconds=0.001, peers=(("slow", 0.004),), **changes):
+        given = {
+            "name": "waiting", "ours": clock.taking(seconds), "peers": {n: clock.taking(s) for n, s in peers},
+            "check": lambda: None, "target": 2.0, "headline": True,
+        }  # fmt: skip
+        return harness.Case(**{**given, **changes})
+
+    return make
+
+
+def test_a_ratio_is_the_peers_time_over_ours(case):
     result = harness.measure(case(), SHORT)
-    assert 2 < result.best_peer().ratio < 6  # 4, and what waking up takes
-    low, high = result.best_peer().quartiles
-    assert low <= result.best_peer().ratio <= high
+    assert result.ours == pytest.approx(0.001)
+    assert result.best_peer().ratio == pytest.approx(4)
+    assert result.best_peer().quartiles == pytest.approx((4, 4))
     assert not result.misses()
-    assert harness.measure(case(target=50), SHORT).misses()
+    assert harness.measure(case(target=5.0), SHORT).misses()
 
 
-def test_the_best_peer_counts():
-    peers = {"slow": lambda: time.sleep(0.004), "fast": lambda: None}
-    result = harness.measure(case(peers=peers), SHORT)
+def test_the_best_peer_counts(case):
+    result = harness.measure(case(peers=(("slow", 0.004), ("fast", 0.0005))), SHORT)
     assert result.best_peer().peer == "fast"
+    assert result.best_peer().ratio == pytest.approx(0.5)
     assert result.misses()
 
 
-def test_what_is_wrong_is_not_timed():
+def test_what_is_wrong_is_not_timed(case):
     def wrong():
         raise AssertionError("results differ")
 
@@ -47,12 +67,13 @@ def test_what_is_wrong_is_not_timed():
 
 
 def test_a_figure_that_measures_itself():
-    result = harness.measure(case(ours=lambda: 2.0, peers={"other": lambda: 3.0}, self_timed=True, unit="MiB"), SHORT)
+    memory = harness.Case("memory", lambda: 2.0, {"other": lambda: 3.0}, lambda: None, self_timed=True, unit="MiB")
+    result = harness.measure(memory, SHORT)
     assert (result.ours, result.best_peer().ratio) == (2.0, 1.5)
     assert "2 MiB" in harness.table_row(result)
 
 
-def test_fraction_of_the_measured_peak():
+def test_fraction_of_the_measured_peak(case):
     result = harness.measure(case(flops=1e3), SHORT)
     assert 0 < result.fraction_of_peak["flops"] < 1e-2
     assert "of peak flops" in harness.table_row(result)
@@ -70,18 +91,18 @@ def pages(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_saved_and_reported(pages):
+def test_saved_and_reported(pages, case):
     pytest.importorskip("matplotlib")
     measured = [harness.measure(case(), SHORT), harness.measure(case(name="too slow", target=50.0), SHORT)]
     path = harness.save("overhead", harness.environment(1), measured)
     saved = json.loads(path.read_text())
     assert {"commit", "cpu", "versions", "threads", "peak_by_threads"} <= saved.keys()
-    assert [c["name"] for c in saved["cases"]] == ["sleeping", "too slow"]
+    assert [c["name"] for c in saved["cases"]] == ["waiting", "too slow"]
     report.main()
     readme = (pages / "README.md").read_text()
     assert readme.startswith("before\n")
     assert readme.endswith("after\n")
-    assert "| sleeping |" in readme
+    assert "| waiting |" in readme
     assert "50 missed" in readme
     assert "old" not in readme
     assert (pages / "docs" / "ratios.png").read_bytes().startswith(b"\x89PNG")
