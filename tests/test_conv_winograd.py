@@ -96,6 +96,21 @@ def test_it_is_what_runs(algorithm):
         assert algorithm not in {choice.chosen for choice in strided.values()}
 
 
+def chosen(*args, **options):
+    return [choice.chosen for choice in backends.conv.algorithms(*args, padding=1, **options).values()]
+
+
+def test_it_is_chosen_where_it_pays():
+    assert chosen((32, 64, 32, 32), (64, 64, 3, 3)) == ["winograd4"] * 3
+    assert chosen((32, 64, 2, 2), (64, 64, 3, 3)) == ["winograd2"] * 3  # three quarters of larger tiles would be idle
+    forward, data, weight = chosen((32, 3, 32, 32), (64, 3, 3, 3))
+    assert "winograd4" not in (forward, weight)
+    assert data == "winograd4"
+    with backends.conv.forbid_winograd():
+        assert not set(chosen((32, 64, 32, 32), (64, 64, 3, 3))) & set(ALGORITHMS)
+    assert not set(chosen((32, 64, 32, 32), (64, 64, 3, 3), dtype=lamina.float64)) & set(ALGORITHMS)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @given(shape=shapes)
 @settings(deadline=None, max_examples=60)
