@@ -1,8 +1,8 @@
 // Winograd's algorithm for 3 × 3 convolutions of stride 1: the three passes, with tiles of 2 × 2 and 4 × 4 outputs.
 //
-// Errors against float64, relative to the largest number of the result (64 to 256 channels): with 2 × 2 below 1e-6, with
-// 4 × 4 below 3.5e-6; plain sums 3e-7 to 6e-7.
-// A NaN or infinity in the input reaches all outputs of the tiles that read it, a few more than it would otherwise.
+// Errors against float64, relative to the largest number of the result (64 to 256 channels): with 2 × 2 below 1e-6,
+// with 4 × 4 below 3.5e-6; plain sums 3e-7 to 6e-7. A NaN or infinity in the input reaches all outputs of the tiles
+// that read it, a few more than it would otherwise.
 #include "core/scratch.h"
 #include "cpu/conv_winograd_forward.h"
 #include "cpu/conv_winograd_weight.h"
