@@ -145,6 +145,19 @@ def test_epilogue(algorithm, activation):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_transposed(algorithm, padding):
+    """A transposed convolution is the data gradient of one, here with a bias."""
+    dy, w, b = array(2, 12, 9, 7), array(12, 10, 3, 3), array(20)
+    height, width = 11 - 2 * padding, 9 - 2 * padding
+    with backends.conv.use(algorithm):
+        y = to_numpy(F.conv_transpose2d(dy, w, b, padding=padding, groups=2))
+    _, dx, _ = reference(array(2, 20, height, width), w, dy, (padding,) * 4, 2)
+    true = dx + b[:, None, None]
+    np.testing.assert_allclose(y, true, rtol=0, atol=TOLERANCE[algorithm] * np.abs(true).max())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_gradient_through_an_activation_that_needs_its_input(algorithm):
     x, w, dy = operands(2, 1, 6, 9, 10, 7, (1, 1, 1, 1))
     with backends.conv.use(algorithm):
