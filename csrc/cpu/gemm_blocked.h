@@ -158,6 +158,14 @@ Plan<T> make_plan(const Product<T>& p, int team) {
   return plan;
 }
 
+// Pieces that were taken of a thread's own stretch of them, for the step in hand, the one before and the next. Each
+// thread begins with its own, so that the columns and rows it writes are those it reads in other kernels, then helps
+// the others.
+constexpr int kMostStretches = 16;
+struct alignas(64) Taken {
+  std::int64_t pieces[3];
+};
+
 // One product in the making, shared by the threads that make it.
 template <class T>
 struct Work {
@@ -166,7 +174,7 @@ struct Work {
   T* a_buffers;  // plan.a_size for every thread
   T* b_buffer;   // plan.b_size: two halves, packed in turn; with few rows a panel for every thread
   Barrier barrier = {};
-  std::int64_t next_piece[3] = {};
+  Taken taken[kMostStretches] = {};
 };
 
 template <class T>
@@ -210,9 +218,18 @@ class Worker {
     last_ = i + 1 == depth.blocks();
   }
 
-  std::int64_t take_piece() {
-    std::int64_t& next = work_.next_piece[step_ % 3];
-    return team_ == 1 ? next++ : __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+  // One of [0, pieces), or `pieces` when there are none left.
+  std::int64_t take_piece(std::int64_t pieces) {
+    const int stretches = team_ < kMostStretches ? team_ : kMostStretches;
+    const Cut cut(pieces, stretches);
+    for (; helped_ < stretches; ++helped_) {
+      const int s = (thread_ + helped_) % stretches;
+      std::int64_t& taken = work_.taken[s].pieces[step_ % 3];
+      const std::int64_t piece =
+          cut.begin(s) + (team_ == 1 ? taken++ : __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED));
+      if (piece < cut.begin(s + 1)) return piece;
+    }
+    return pieces;
   }
 
   // Every piece goes through the whole of k, by one thread that waits for nobody.
@@ -220,7 +237,7 @@ class Worker {
     const DepthCut<T> depth(p_.k);
     const Cut groups(ceil_div(p_.n, kTileCols<T>), plan_.col_groups);
     T* const buffer = work_.b_buffer + thread_ * (plan_.b_size / team_);
-    for (std::int64_t piece; (piece = take_piece()) < plan_.col_groups;)
+    for (std::int64_t piece; (piece = take_piece(plan_.col_groups)) < plan_.col_groups;)
       for (std::int64_t i = 0; i < depth.blocks(); ++i) {
         begin_depth(depth, i);
         if (plan_.pack_a) pack_a(0, plan_.row_panels);
@@ -272,7 +289,7 @@ class Worker {
     }
     // One step and nothing packed: there is nobody to wait for.
     if (plan_.b_size || p_.k > kBlockDepth<T> || p_.n > plan_.block_cols) barrier_wait(work_.barrier, team_);
-    if (thread_ == 0) work_.next_piece[(step_ + 1) % 3] = 0;  // read again after the next barrier only
+    if (thread_ < kMostStretches) work_.taken[thread_].pieces[(step_ + 1) % 3] = 0;  // read after the next barrier only
   }
 
   void pack_b(std::int64_t origin, std::int64_t first, std::int64_t end, std::int64_t from, std::int64_t to) {
@@ -285,9 +302,10 @@ class Worker {
     const std::int64_t pieces = plan_.row_blocks * plan_.col_groups;
     const Cut blocks(plan_.row_panels, plan_.row_blocks), groups(ceil_div(cols_, kTileCols<T>), plan_.col_groups);
     std::int64_t packed_block = -1;
+    helped_ = 0;
     for (;;) {
-      const std::int64_t piece = take_piece();
-      if (piece >= pieces) return;
+      const std::int64_t piece = take_piece(pieces);
+      if (piece == pieces) return;
       const std::int64_t group = plan_.col_groups == 1 ? 0 : piece / plan_.row_blocks;
       const std::int64_t block = piece - group * plan_.row_blocks;
       const std::int64_t first = blocks.begin(block), end = blocks.begin(block + 1);
@@ -354,6 +372,7 @@ class Worker {
   const Product<T>& p_;
   const Plan<T>& plan_;
   const int thread_, team_;
+  int helped_ = 0;  // threads whose stretch was found empty, the own one first
   T* const a_buffer_;
   T* b_packed_ = nullptr;
   std::int64_t step_ = 0, col0_ = 0, cols_ = 0, k0_ = 0, depth_ = 0;
