@@ -14,7 +14,7 @@ Dims dims_or(const Arguments& a, int i, std::int64_t otherwise) { return a.dims(
 // Padding: a number, numbers, pairs of numbers (low, high), 'valid' or 'same'.
 void read_padding(const char* op, PyObject* given, ConvOptions& options) {
   if (!given) return;
-  const auto wrong = [&]() [[noreturn]] {
+  const auto wrong = [&]() {
     fail(ErrorKind::type, op, ": padding must be an integer, a sequence of integers or of pairs of them, 'valid' or ",
          "'same', got ", py::repr(given).cast<std::string>());
   };

@@ -64,12 +64,12 @@ void pack_transposed(T* to, int pitch, const From* from, std::int64_t lane_strid
 #pragma GCC unroll 16
         for (int j = 0; j < W; ++j) columns[j].store(to + (s + j) * pitch);
       }
-  for (; s < steps; s += W) {
-    const int width = static_cast<int>(steps - s < W ? steps - s : W);
-    load_block(from + s * step_stride, lane_stride, step_stride, readable, width, columns);
-    T* const out = to + s * pitch;
+  to += s * pitch, from += s * step_stride;
+  for (std::int64_t left = steps - s; left > 0; left -= W, to += W * pitch, from += W * step_stride) {
+    const int width = static_cast<int>(left < W ? left : W);
+    load_block(from, lane_stride, step_stride, readable, width, columns);
     for (int j = 0; j < width; ++j)
-      s + j < spilling ? columns[j].store(out + j * pitch) : columns[j].store(out + j * pitch, n);
+      left - j > steps - spilling ? columns[j].store(to + j * pitch) : columns[j].store(to + j * pitch, n);
   }
 }
 
