@@ -16,7 +16,9 @@ import torch
 import lamina
 from bench.harness import Case, live_bytes_of_ours, live_bytes_of_torch, optional
 from lamina import nn
+from lamina.decode import Decoder
 from lamina.nn import functional as F
+from lamina.nn.cells import cell, sigmoid, tanh
 
 RATE = 1e-3
 GATES = {"LSTM": 4, "GRU": 3}
@@ -276,6 +278,60 @@ def character_memory(net: Characters) -> Case:
     )
 
 
+# ---- decoding ----
+
+
+def decoding(net: Characters, how: str) -> Case:
+    """64 tokens for each row; PyTorch by the loop that its users write."""
+    modules, others = twins(net)
+    decoder, start = Decoder(*modules), lamina.zeros(net.batch, dtype=lamina.int64)
+
+    def ours() -> Any:
+        if how == "greedy":
+            return decoder.greedy(start, net.steps).tokens
+        return decoder.sample(start, net.steps, temperature=0.8).tokens
+
+    def theirs() -> Any:
+        embedding, recurrent, linear = others
+        token, state, found = torch.zeros(net.batch, 1, dtype=torch.long), None, []
+        with torch.inference_mode():
+            for _ in range(net.steps):
+                y, state = recurrent(embedding(token), state)
+                scores = linear(y)[:, 0]
+                if how == "greedy":
+                    token = scores.argmax(-1, keepdim=True)
+                else:
+                    token = torch.multinomial(torch.softmax(scores / 0.8, -1), 1)
+                found.append(token)
+        return torch.cat(found, 1)
+
+    def check() -> None:
+        if how == "greedy":
+            np.testing.assert_array_equal(ours().numpy(), theirs().numpy())
+
+    return Case(f"{net}, {how} decoding", ours, {"torch loop": theirs}, check)
+
+
+# ---- cells of one's own ----
+
+
+@cell
+def own_lstm(i: Any, f: Any, g: Any, o: Any, *, h: Any, c: Any) -> Any:
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+def own_beside_plain(layer: Layer) -> Case:
+    module, x = nn.CustomRNN(own_lstm, layer.units, layer.units), lamina.tensor(layer.input()).requires_grad_()
+    module.load_state_dict({n: lamina.tensor(w) for n, w in layer.weights().items()})
+    ours = training(lambda x: module(x)[0], x, list(module.parameters()))
+    plain = forward_and_backward(nn, layer)
+    return Case(
+        f"{layer}, the same as a cell of one's own, forward + backward", ours, {"our plain layer": plain},
+        agree(ours, plain), target=1 / 1.5,
+    )  # fmt: skip
+
+
 # ---- cases ----
 
 
@@ -344,8 +400,15 @@ def cases() -> Iterator[Case]:
     yield variant_beside_plain(lstm, peephole=True)
     yield variant_beside_plain(lstm, coupled=True)
     yield variant_beside_plain(gru, reset_after=False)
+    for layer in (lstm, gru, single_lstm):
+        yield variant_beside_plain(layer, layer_norm=True)
+    for layer in (lstm, single_lstm):
+        yield own_beside_plain(layer)
     for kind, train, inference in (("LSTM", 1.3, (1.2, 1.5)), ("GRU", 2.0, (1.5, 1.5))):
         yield character_training(Characters(kind, 32), train)
         for batch, target in zip((32, 1), inference, strict=True):
             yield character_inference(Characters(kind, batch), target)
         yield character_memory(Characters(kind, 32))
+        for batch in (1, 32):
+            for how in ("greedy", "sampled"):
+                yield decoding(Characters(kind, batch), how)

@@ -28,7 +28,7 @@ void bind_programs(py::module_& m) {
       "_rnn_program",
       [](const std::shared_ptr<RnnCellDescription>& cell, const Tensor& input, const Tensor& weight_ih,
          const Tensor& weight_hh, Maybe parameters, Maybe first, Maybe lengths, bool reverse, double eps, double h_rate,
-         double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask) {
+         double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask, Maybe probe) {
         const auto or_none = [](Maybe t) { return t.value_or(Tensor()); };
         const RnnProgramArguments arguments{weight_ih,
                                             weight_hh,
@@ -39,7 +39,8 @@ void bind_programs(py::module_& m) {
                                             eps,
                                             {h_rate, c_rate},
                                             {or_none(h_moves), or_none(c_moves)},
-                                            or_none(mask)};
+                                            or_none(mask),
+                                            or_none(probe)};
         RnnProgramStates out;
         {
           py::gil_scoped_release released;
@@ -49,7 +50,7 @@ void bind_programs(py::module_& m) {
       },
       py::arg("cell"), py::arg("input"), py::arg("weight_ih"), py::arg("weight_hh"), py::arg("parameters"),
       py::arg("first"), py::arg("lengths"), py::arg("reverse"), py::arg("eps"), py::arg("h_rate"), py::arg("c_rate"),
-      py::arg("h_moves"), py::arg("c_moves"), py::arg("mask"));
+      py::arg("h_moves"), py::arg("c_moves"), py::arg("mask"), py::arg("probe"));
 }
 
 }  // namespace
@@ -60,11 +61,12 @@ void bind_rnn(py::module_& m) {
       "_rnn",
       [](const std::string& cell, const Tensor& input, const Tensor& weight_ih, const Tensor& weight_hh, Maybe second,
          Maybe bias_ih, Maybe bias_hh, Maybe peephole, Maybe h, Maybe c, Maybe lengths, bool reverse,
-         std::uint32_t options, double h_rate, double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask) {
+         std::uint32_t options, double h_rate, double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask, Maybe probe) {
         const auto or_none = [](Maybe t) { return t.value_or(Tensor()); };
         const RnnWeights weights{weight_ih,        weight_hh,        or_none(second),
                                  or_none(bias_ih), or_none(bias_hh), or_none(peephole)};
-        const RnnTransition transition{h_rate, c_rate, or_none(h_moves), or_none(c_moves), or_none(mask)};
+        const RnnTransition transition{h_rate,           c_rate,         or_none(h_moves),
+                                       or_none(c_moves), or_none(probe), or_none(mask)};
         const RnnCell which = rnn_cell_named(cell);
         RnnStates out;
         {
@@ -76,7 +78,7 @@ void bind_rnn(py::module_& m) {
       py::arg("cell"), py::arg("input"), py::arg("weight_ih"), py::arg("weight_hh"), py::arg("second"),
       py::arg("bias_ih"), py::arg("bias_hh"), py::arg("peephole"), py::arg("h"), py::arg("c"), py::arg("lengths"),
       py::arg("reverse"), py::arg("options"), py::arg("h_rate"), py::arg("c_rate"), py::arg("h_moves"),
-      py::arg("c_moves"), py::arg("mask"));
+      py::arg("c_moves"), py::arg("mask"), py::arg("probe"));
   bind_programs(m);
 }
 

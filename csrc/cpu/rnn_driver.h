@@ -31,7 +31,9 @@ struct RunView {
   T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
   T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
   const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
-  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
+  bool active(std::int64_t row, std::int64_t time) const {
+    return !run.lengths || run.first_time + time < run.lengths[row];
+  }
   // What the input gives a gate, which lies at `gates`.
   template <bool whole>
   LAMINA_INLINE V from_input(const T* gates, int gate, std::int64_t u, int n) const {
@@ -91,7 +93,7 @@ class Forward {
   Share second_share(int thread, int team) const {
     return {kTwoStages ? SecondPanels::panels(run_.units) : 0, thread, team};
   }
-  void pack(const Share& first, const Share& second) const {
+  [[gnu::noinline]] void pack(const Share& first, const Share& second) const {
     for (std::int64_t p = first.begin; p < first.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
     for (std::int64_t p = second.begin; p < second.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
   }
@@ -198,9 +200,12 @@ class Backward {
   void work(int thread, int team) {
     const Share mine(Panels::panels(run_.units), thread, team);
     const Share columns(Panels::panels(first_.columns), thread, team);  // mine, but for cells that show more than h
-    for (std::int64_t p = columns.begin; p < columns.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
-    if constexpr (kTwoStages)
-      for (std::int64_t p = mine.begin; p < mine.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
+    if (!run_.is_packed) {
+      for (std::int64_t p = columns.begin; p < columns.end; ++p)
+        first_.pack_panel(static_cast<const T*>(run_.weight), p);
+      if constexpr (kTwoStages)
+        for (std::int64_t p = mine.begin; p < mine.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
+    }
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t row = 0; row < run_.batch; ++row)
@@ -256,6 +261,7 @@ class Backward {
     const T* const seen = view_.seen(time, true) + at * kLayout.seen;
     const T* const dy =
         grad_.dy ? static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row : nullptr;
+    T* const every = grad_.every ? static_cast<T*>(grad_.every) + time * view_.state_size() + at : nullptr;
     T* const dh_row = dh(row);
     T* const dc_row = kLayout.cell ? static_cast<T*>(grad_.dc) + at : nullptr;
     const std::int64_t at_time = time * view_.state_size() + at;
@@ -268,6 +274,7 @@ class Backward {
       if constexpr (kShowsMore) total = total + seen_grad<whole>(row, seen, u, n, from_later);
       if (active) {
         if (dy) total = total + load_units<whole>(dy + u, n);
+        if (every) store_units<whole>(total, every + u, n);
         V through = total;
         if (!h_moves.all_the_way()) through = h_moves.template part<whole>(u, n) * total;
         V stays = total - through;
@@ -284,6 +291,7 @@ class Backward {
         total = h_moves.all_the_way() ? through : through + stays;
         if constexpr (kLayout.cell) store_units<whole>(c_moves.all_the_way() ? dc : dc + c_stays, dc_row + u, n);
       }
+      if (!active && every) store_units<whole>(V(0), every + u, n);
       store_units<whole>(total, dh_row + u, n);
       for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(gate_gradients[g], d + g * H + u, n);
     });

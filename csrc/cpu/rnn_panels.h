@@ -10,7 +10,7 @@ namespace LAMINA_TARGET {
 namespace {
 
 constexpr int kRegisters = kTarget == Target::avx512 || kTarget == Target::neon ? 32 : 16;
-constexpr double kRecurrentFlopsWorthAThread = 1e5;  // in one step
+constexpr double kRecurrentFlopsWorthAThread = 6e4;  // in one step
 constexpr int kBatchBlock = 48;                      // sequences whose sums are kept beside a panel of weights
 constexpr std::int64_t kPanelBytes = 16 * 1024;      // of a panel that stay in the first-level cache meanwhile
 

@@ -23,8 +23,7 @@ struct ProgramView {
   std::int64_t slot(std::int64_t time, bool after) const { return time + (run.reverse != after ? 1 : 0); }
   std::int64_t place(std::int64_t time, std::int64_t row) const { return (time * run.batch + row) * run.units; }
   T* state(int which, std::int64_t time, bool after, std::int64_t row) const {
-    return static_cast<T*>(run.states) + which * (run.steps + 1) * run.batch * run.units +
-           place(slot(time, after), row);
+    return static_cast<T*>(run.states) + which * run.state_stride + place(slot(time, after), row);
   }
   T* seen(std::int64_t time, bool after, std::int64_t row) const {
     return run.seen ? static_cast<T*>(run.seen) + place(slot(time, after), row) : state(0, time, after, row);
@@ -37,7 +36,9 @@ struct ProgramView {
   }
   T* parameter(int which) const { return static_cast<T*>(const_cast<void*>(run.unit)) + which * run.units; }
   const T* mask(std::int64_t row) const { return static_cast<const T*>(run.mask) + row * run.units; }
-  bool active(std::int64_t row, std::int64_t time) const { return !run.lengths || time < run.lengths[row]; }
+  bool active(std::int64_t row, std::int64_t time) const {
+    return !run.lengths || run.first_time + time < run.lengths[row];
+  }
   // The last state has rates of its own only if it is the first or the second.
   Movement<T> movement(int state, std::int64_t time, std::int64_t row) const {
     if (state >= 2) return Movement<T>(1.0, nullptr, 0);
@@ -117,7 +118,7 @@ class ProgramForward {
     return {panels.packed + g * panels.packed_size(), run_.units, run_.units};
   }
 
-  void pack(const Share& panels) const {
+  [[gnu::noinline]] void pack(const Share& panels) const {
     const std::int64_t each = Panels::panels(run_.units);
     for (std::int64_t p = panels.begin; p < panels.end; ++p)
       gate(p / each).pack_panel(static_cast<const T*>(run_.weight) + p / each * run_.units * run_.units, p % each);
@@ -222,7 +223,8 @@ class ProgramBackward {
     const Share mine(Panels::panels(run_.units), thread, team), rows(row_blocks(run_.batch), thread, team);
     CellRegisters<T> registers;
     Slots<T> slots(run_.program, registers);
-    for (std::int64_t p = mine.begin; p < mine.end; ++p) panels_.pack_panel(static_cast<const T*>(run_.weight), p);
+    for (std::int64_t p = mine.begin; p < mine.end && !run_.is_packed; ++p)
+      panels_.pack_panel(static_cast<const T*>(run_.weight), p);
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t row = rows.begin * kRowBlock; row < rows.end * kRowBlock && row < run_.batch; ++row)
@@ -241,12 +243,15 @@ class ProgramBackward {
   void cell(Slots<T>& slots, std::int64_t time, std::int64_t row) {
     const std::int64_t H = run_.units;
     T* const d = view_.blocks(grad_.dblocks, time, row);
+    T* const every = grad_.every ? static_cast<T*>(grad_.every) + view_.place(time, row) : nullptr;
     if (!view_.active(row, time)) {
+      if (every) for_row<T>(H, [&]<bool whole>(std::int64_t u, int n) { store_units<whole>(V(T(0)), every + u, n); });
       for_row<T>(run_.stored * H, [&]<bool whole>(std::int64_t u, int n) { store_units<whole>(V(T(0)), d + u, n); });
       return;
     }
     T* const blocks = view_.blocks(run_.blocks, time, row);
     if (grad_.dy) add_row(static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row, dstate(0, row));
+    if (every) copy_row<T>(dstate(0, row), every, H);
     for (int s = 0; s < run_.state_count; ++s) part(s, time, row);
     slots.clear();
     for (int b = 0; b < run_.stored; ++b) slots.add(blocks + b * H);

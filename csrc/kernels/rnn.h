@@ -68,6 +68,7 @@ static constexpr RnnLayout layout_of(RnnCell cell) {
 // slot t instead of t + 1, and its first in slot T.
 struct RnnRun {
   std::int64_t steps, batch, units;
+  std::int64_t first_time;  // of these steps, for `lengths`: a part of a sequence may run by itself
   bool reverse;
   std::uint32_t options;  // LstmOption
   double h_rate, c_rate;  // a state moves this part of its way to what the cell gives; 1: all of it
@@ -95,6 +96,7 @@ struct RnnGradRun {
   std::int64_t dy_step, dy_row;
   void* dh;     // [B, H]: in: the gradient of the last h, out: of the first
   void* dc;     // likewise, or null
+  void* every;  // [T, B, H]: receives the gradient of h after each time; or null
   void* dseen;  // [B, seen H] of zeros, for cells that show more than h; or null
 };
 

@@ -58,6 +58,7 @@ struct CellProgram {
 // is added to a block of its step, or is one.
 struct RnnProgramRun {
   std::int64_t steps, batch, units;
+  std::int64_t first_time;  // as in RnnRun
   bool reverse;
   int gates, inputs, stored, state_count, parameters;  // inputs: the first blocks of `stored`, fed by the input
   std::int32_t columns[kProgramGates];                 // block of a gate; below `inputs`: added to, else written
@@ -65,12 +66,13 @@ struct RnnProgramRun {
   const void* weight;  // [gates H, H]
   void* packed;        // work space of program_packed_bytes(), or what program_pack left there
   bool is_packed;
-  void* blocks;      // [T, B, stored, H]; forward leaves the sums, normalised if `scale`
-  void* states;      // [states, T + 1, B, H], the first ones filled in; h is the first
-  void* seen;        // [T + 1, B, H], the first filled in: h under `mask`; or null
-  const void* mask;  // [B, H], or null
-  const void* unit;  // parameters of single units: [parameters, H], or null
-  void* scale;       // [T, B, stored]: 1/σ of each block, left for backward; null: no layer norm
+  void* blocks;               // [T, B, stored, H]; forward leaves the sums, normalised if `scale`
+  std::int64_t state_stride;  // elements from one state to the next
+  void* states;               // [states, T + 1, B, H], the first ones filled in; h is the first
+  void* seen;                 // [T + 1, B, H], the first filled in: h under `mask`; or null
+  const void* mask;           // [B, H], or null
+  const void* unit;           // parameters of single units: [parameters, H], or null
+  void* scale;                // [T, B, stored]: 1/σ of each block, left for backward; null: no layer norm
   double eps;
   double rates[2];              // of the first two states, as in RnnRun
   const void* moves[2];         // [T, B, H], or null
@@ -83,6 +85,7 @@ struct RnnProgramGradRun {
   const void* dy;         // as in RnnGradRun
   std::int64_t dy_step, dy_row;
   void* dstates;      // [states, B, H]: in: of the last, out: of the first
+  void* every;        // as in RnnGradRun
   void* stays;        // work space like dstates; null if all states move all the way
   void* dparameters;  // [row blocks, parameters, H] of zeros
 };

@@ -297,6 +297,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
   return y;
 }
 
+void add_product(const Tensor& out, const Tensor& a, const Tensor& b) {
+  GemmArgs args = arguments(out, a, b);
+  args.accumulate = true;
+  launch(out, args);
+}
+
 void write_product(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias) {
   GemmArgs args = arguments(out, a, b);
   if (bias.defined()) args.bias = GemmOperand{.data = bias.data(), .row = 0, .col = bias.strides()[0]};

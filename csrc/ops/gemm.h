@@ -32,6 +32,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
 Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);
 
 // out = a @ b + bias, unrecorded, into a matrix that exists; bias is a row, or undefined. All of one type.
+void add_product(const Tensor& out, const Tensor& a, const Tensor& b);  // out += a @ b
 void write_product(const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias = {});
 
 }  // namespace lamina

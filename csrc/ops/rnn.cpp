@@ -1,5 +1,7 @@
 #include "ops/rnn.h"
 
+#include <algorithm>
+
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
@@ -43,6 +45,7 @@ void check_transition(const char* op, const RnnLayout& layout, const RnnTransiti
   check(layout.cell || (t.c_rate == 1 && !t.c_moves.defined()), op, " has no cell state");
   if (t.h_moves.defined()) check_argument(op, "the moves of h", t.h_moves, every_step, x);
   if (t.c_moves.defined()) check_argument(op, "the moves of c", t.c_moves, every_step, x);
+  if (t.probe.defined()) check_argument(op, "the probe", t.probe, every_step, x);
   if (t.mask.defined()) check_argument(op, "the mask", t.mask, {x.size(1), units}, x);
 }
 
@@ -149,64 +152,110 @@ struct Saved {
   RnnRun run;
 };
 
-Tensor get(const SavedTensor& t, bool there) { return there ? t.get() : Tensor(); }
+// Some consecutive times of what was saved.
+struct Stretch {
+  RnnCell cell;
+  std::int64_t first, steps;
+  Tensor x, gates, h, c, seen, masked, h_moves, c_moves;  // states: a slot more than steps
 
-struct GateGradients {
-  Tensor gates;  // [T B, stored H]
-  Tensor h, c;   // of the first states
+  Stretch(const Saved& s, std::int64_t first, std::int64_t steps) : cell(s.cell), first(first), steps(steps) {
+    const auto part = [&](const SavedTensor& t, bool there, std::int64_t more) {
+      return there ? narrow(t.get(), 0, first, steps + more) : Tensor();
+    };
+    x = part(s.x, true, 0), gates = part(s.gates, true, 0), masked = part(s.masked, s.run.masked, 0);
+    h = part(s.h, true, 1), c = part(s.c, s.run.c, 1), seen = part(s.seen, s.run.seen, 1);
+    h_moves = part(s.h_moves, s.run.h_moves, 0), c_moves = part(s.c_moves, s.run.c_moves, 0);
+  }
 };
 
-GateGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dh_last, const Tensor& dc_last) {
-  const RnnLayout layout = layout_of(s.cell);
-  const Tensor gates = s.gates.get(), h = s.h.get();
-  const RnnTable& table = kernels(gates.device()).rnn;
-  const DType dtype = gates.dtype();
-  const Dims state{s.run.batch, s.run.units};
-  const auto first = [&](const Tensor& t) {
-    const Tensor fresh = empty(state, dtype, gates.device());
-    if (t.defined())
-      write_copy(fresh, t);
-    else
-      write_fill(fresh, Scalar(0.0));
-    return fresh;
-  };
-  GateGradients d{empty(gates.shape(), dtype, gates.device()), first(dh_last), layout.cell ? first(dc_last) : Tensor()};
-  const Tensor packed =
-      empty({static_cast<std::int64_t>(table.packed_bytes(s.cell, dtype, s.run.units))}, DType::u8, gates.device());
-  const Tensor weight = s.recurrent_weight.get(), second = get(s.second_weight, s.run.second),
-               unit = get(s.unit, s.run.unit), lengths = get(s.lengths, s.run.lengths), seen = get(s.seen, s.run.seen),
-               masked = get(s.masked, s.run.masked), c = get(s.c, s.run.c), h_moves = get(s.h_moves, s.run.h_moves),
-               c_moves = get(s.c_moves, s.run.c_moves), mask = get(s.mask, s.run.mask);
-  const Tensor dseen = layout.seen > 1 ? zeros({s.run.batch, layout.seen * s.run.units}, gates) : Tensor();
-  const Tensor rows = !dy.defined() || dy.strides()[2] == 1 || s.run.units == 1 ? dy : contiguous(dy);
-  RnnGradRun run;
-  run.forward = s.run;
-  // Asked for again: a recording of the backward alone holds what it sees asked for.
-  run.forward.weight = weight.data();
-  run.forward.packed = packed.data();
-  run.forward.gates = gates.data();
-  run.forward.h = h.data();
-  run.forward.c = data_or_null(c);
-  run.forward.second = data_or_null(second);
-  run.forward.seen = data_or_null(seen);
-  run.forward.masked = data_or_null(masked);
-  run.forward.mask = data_or_null(mask);
-  run.forward.h_moves = data_or_null(h_moves);
-  run.forward.c_moves = data_or_null(c_moves);
-  run.forward.unit = data_or_null(unit);
-  run.forward.lengths = lengths.defined() ? lengths.data<std::int64_t>() : nullptr;
-  run.dgates = d.gates.data();
-  run.dy = data_or_null(rows);
-  run.dy_step = rows.defined() ? rows.strides()[0] : 0;
-  run.dy_row = rows.defined() ? rows.strides()[1] : 0;
-  run.dh = d.h.data();
-  run.dc = data_or_null(d.c);
-  run.dseen = data_or_null(dseen);
-  current_stream().launch(
-      require(table.backward[static_cast<int>(s.cell)][static_cast<int>(dtype)], name_of(s.cell), gates.device()), run);
-  d.gates = view(d.gates, {s.run.steps * s.run.batch, layout.stored * s.run.units});
-  return d;
-}
+// The sweep back over a sequence, stretch by stretch.
+class Sweep {
+ public:
+  Sweep(const Saved& s, const Tensor& dy, const Tensor& dh_last, const Tensor& dc_last, const Tensor& every)
+      : s_(s), layout_(layout_of(s.cell)), every_(every) {
+    const Tensor gates = s.gates.get();
+    const RnnTable& table = kernels(gates.device()).rnn;
+    const Dims state{s.run.batch, s.run.units};
+    const auto begin = [&](const Tensor& t) {
+      const Tensor fresh = empty(state, gates.dtype(), gates.device());
+      if (t.defined())
+        write_copy(fresh, t);
+      else
+        write_fill(fresh, Scalar(0.0));
+      return fresh;
+    };
+    dh = begin(dh_last);
+    if (layout_.cell) dc = begin(dc_last);
+    if (layout_.seen > 1) dseen_ = zeros({s.run.batch, layout_.seen * s.run.units}, gates);
+    dy_ = !dy.defined() || dy.strides()[2] == 1 || s.run.units == 1 ? dy : contiguous(dy);
+    packed_ = empty({static_cast<std::int64_t>(table.packed_bytes(s.cell, gates.dtype(), s.run.units))}, DType::u8,
+                    gates.device());
+    // What a cell shows beside h is not carried over.
+    length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch);
+    dgates_ = empty({length_, s.run.batch, layout_.stored * s.run.units}, gates.dtype(), gates.device());
+  }
+
+  // body(stretch, gradients of its gates [rows, stored H], is it the first?) for all stretches on the way back.
+  template <class Body>
+  void run(Body body) {
+    const std::int64_t T = s_.run.steps;
+    for (std::int64_t done = 0; done < T;) {
+      const std::int64_t steps = std::min(length_, T - done), first = s_.run.reverse ? done : T - done - steps;
+      const Stretch stretch(s_, first, steps);
+      const Tensor dgates = narrow(dgates_, 0, 0, steps);
+      launch(stretch, dgates, done > 0);
+      body(stretch, view(dgates, {steps * s_.run.batch, dgates.size(2)}), done == 0);
+      done += steps;
+    }
+  }
+
+  Tensor dh, dc;  // at last: of the first states
+
+ private:
+  void launch(const Stretch& part, const Tensor& dgates, bool is_packed) const {
+    const auto saved = [](const SavedTensor& t, const void* there) { return there ? t.get() : Tensor(); };
+    const Tensor weight = s_.recurrent_weight.get(), second = saved(s_.second_weight, s_.run.second),
+                 unit = saved(s_.unit, s_.run.unit), lengths = saved(s_.lengths, s_.run.lengths),
+                 mask = saved(s_.mask, s_.run.mask);
+    RnnGradRun run{};
+    run.forward = s_.run;
+    run.forward.first_time = part.first;
+    run.forward.steps = part.steps;
+    // Asked for again: a recording of the backward alone holds what it sees asked for.
+    run.forward.weight = weight.data();
+    run.forward.packed = packed_.data();
+    run.forward.is_packed = is_packed;
+    run.forward.gates = part.gates.data();
+    run.forward.h = part.h.data();
+    run.forward.c = data_or_null(part.c);
+    run.forward.second = data_or_null(second);
+    run.forward.seen = data_or_null(part.seen);
+    run.forward.masked = data_or_null(part.masked);
+    run.forward.mask = data_or_null(mask);
+    run.forward.h_moves = data_or_null(part.h_moves);
+    run.forward.c_moves = data_or_null(part.c_moves);
+    run.forward.unit = data_or_null(unit);
+    run.forward.lengths = lengths.defined() ? lengths.data<std::int64_t>() : nullptr;
+    run.dgates = dgates.data();
+    const Tensor rows = dy_.defined() ? narrow(dy_, 0, part.first, part.steps) : dy_;
+    run.dy = data_or_null(rows);
+    run.dy_step = rows.defined() ? rows.strides()[0] : 0;
+    run.dy_row = rows.defined() ? rows.strides()[1] : 0;
+    run.dh = dh.data();
+    run.dc = data_or_null(dc);
+    run.dseen = data_or_null(dseen_);
+    run.every = every_.defined() ? narrow(every_, 0, part.first, part.steps).data() : nullptr;
+    const auto kernel =
+        kernels(dgates.device()).rnn.backward[static_cast<int>(s_.cell)][static_cast<int>(dgates.dtype())];
+    current_stream().launch(require(kernel, name_of(s_.cell), dgates.device()), run);
+  }
+
+  const Saved& s_;
+  const RnnLayout layout_;
+  const Tensor every_;
+  Tensor dseen_, dy_, packed_, dgates_;
+  std::int64_t length_;
+};
 
 // Recurrent gates [from, to) of the gradient, side by side where they lie side by side.
 template <class Body>
@@ -220,77 +269,97 @@ void for_each_run_of_gates(const RnnLayout& layout, int from, int to, Body body)
 }
 
 // Of the gates [from, to): what they saw times their gradients.
-void write_recurrent_gradient(const RnnLayout& layout, const Tensor& dw, const Tensor& dgates, const Tensor& factor,
-                              int from, int to, std::int64_t H) {
+void give_recurrent_gradient(const RnnLayout& layout, const Tensor& dw, const Tensor& dgates, const Tensor& factor,
+                             int from, int to, std::int64_t H, bool fresh) {
   for_each_run_of_gates(layout, from, to, [&](int gate, int column, int count) {
-    write_product(narrow(dw, 0, (gate - from) * H, count * H),
-                  transpose(narrow(dgates, 1, column * H, count * H), 0, 1),
-                  view(factor, {dgates.size(0), factor.size(2)}));
+    give_product(narrow(dw, 0, (gate - from) * H, count * H), transpose(narrow(dgates, 1, column * H, count * H), 0, 1),
+                 view(factor, {dgates.size(0), factor.size(2)}), fresh);
   });
 }
 
-struct RecurrentGradients {
-  Tensor first, second;  // the second is undefined where it is part of the first
+// The gradients of a layer's parameters, summed over stretches. Undefined: not wanted.
+struct ParameterGradients {
+  Tensor input, first, second, input_bias, recurrent_bias, peephole;
+
+  ParameterGradients(const Saved& s, Gradients& g, bool second_apart, bool peepholes) : second_apart_(second_apart) {
+    const RnnLayout layout = layout_of(s.cell);
+    const Tensor w = s.input_weight.get();
+    const std::int64_t H = s.run.units, gates = layout.first + layout.second;
+    const auto fresh = [&](const Dims& shape) { return empty(shape, w.dtype(), w.device()); };
+    if (g.wants(1)) input = fresh(w.shape());
+    if (g.wants(2) || g.wants(3)) {
+      first = fresh({(second_apart ? layout.first : gates) * H, layout.seen * H});
+      if (second_apart) second = fresh({layout.second * H, H});
+    }
+    if (g.wants(4)) input_bias = fresh({Weighted(layout).count * H});
+    if (g.wants(5)) recurrent_bias = fresh({gates * H});
+    if (peepholes && g.wants(6)) peephole = fresh({3, H});
+  }
+
+  void add(const Saved& s, const Stretch& part, const Tensor& dgates, bool fresh) const {
+    const RnnLayout layout = layout_of(s.cell);
+    const Weighted weighted(layout);
+    const std::int64_t H = s.run.units;
+    const Tensor from_input = narrow(dgates, 1, weighted.first * H, weighted.count * H);
+    if (input.defined())
+      give_product(input, transpose(from_input, 0, 1), view(part.x, {dgates.size(0), part.x.size(2)}), fresh);
+    if (first.defined()) add_recurrent(s, part, dgates, fresh);
+    const Tensor sums = input_bias.defined() ? sum(from_input, Dims{0}) : Tensor();
+    if (sums.defined()) give_rows(input_bias, sums, fresh);
+    if (recurrent_bias.defined()) {
+      if (sums.defined() && layout.raw < 0 && !layout.bias_apart)
+        give_rows(recurrent_bias, sums, fresh);
+      else
+        for_each_run_of_gates(layout, 0, layout.first + layout.second, [&](int gate, int column, int count) {
+          give_rows(narrow(recurrent_bias, 0, gate * H, count * H),
+                    sum(narrow(dgates, 1, column * H, count * H), Dims{0}), fresh);
+        });
+    }
+    if (peephole.defined()) add_peepholes(s, part, dgates, fresh);
+  }
+
+ private:
+  void add_recurrent(const Saved& s, const Stretch& part, const Tensor& dgates, bool fresh) const {
+    const RnnLayout layout = layout_of(s.cell);
+    const std::int64_t H = s.run.units;
+    const Tensor seen = slots_before(part.seen.defined() ? part.seen : part.h, s.run.reverse);
+    give_recurrent_gradient(layout, narrow(first, 0, 0, layout.first * H), dgates, seen, 0, layout.first, H, fresh);
+    if (layout.second)
+      give_recurrent_gradient(layout, second_apart_ ? second : narrow(first, 0, layout.first * H, layout.second * H),
+                              dgates, part.masked, layout.first, layout.first + layout.second, H, fresh);
+  }
+
+  // i and f looked at the cell as it was, o at what it became.
+  void add_peepholes(const Saved& s, const Stretch& part, const Tensor& dgates, bool fresh) const {
+    const std::int64_t H = s.run.units, rows = dgates.size(0);
+    const Tensor before = view(slots_before(part.c, s.run.reverse), {rows, H});
+    Tensor after = view(slots_after(part.c, s.run.reverse), {rows, H});
+    if (s.run.c_moves || s.run.c_rate != 1) {  // then c did not become what o saw
+      const auto gate = [&](int g) { return gate_columns(part.gates, H, g, 1); };
+      after = lamina::add(mul(gate(1), before), mul(gate(0), gate(2)));
+    }
+    const int gates[3] = {0, 1, 3};
+    for (int k = 0; k < 3; ++k)
+      give_rows(select(peephole, 0, k), sum(mul(narrow(dgates, 1, gates[k] * H, H), k == 2 ? after : before), Dims{0}),
+                fresh);
+  }
+
+  bool second_apart_;
 };
 
-RecurrentGradients recurrent_weight_gradients(const Saved& s, const Tensor& dgates, bool apart) {
+void write_input_gradient(const Saved& s, const Stretch& part, const Tensor& dgates, const Tensor& dx) {
   const RnnLayout layout = layout_of(s.cell);
+  const Weighted weighted(layout);
   const std::int64_t H = s.run.units;
-  const int gates = layout.first + layout.second;
-  const auto fresh = [&](int rows, int columns) {
-    return empty({rows * H, columns * H}, dgates.dtype(), dgates.device());
-  };
-  const Tensor seen = slots_before(s.run.seen ? s.seen.get() : s.h.get(), s.run.reverse);
-  RecurrentGradients d{fresh(apart ? layout.first : gates, layout.seen), apart ? fresh(layout.second, 1) : Tensor()};
-  write_recurrent_gradient(layout, narrow(d.first, 0, 0, layout.first * H), dgates, seen, 0, layout.first, H);
-  if (layout.second)
-    write_recurrent_gradient(layout, apart ? d.second : narrow(d.first, 0, layout.first * H, layout.second * H), dgates,
-                             s.masked.get(), layout.first, gates, H);
-  return d;
-}
-
-Tensor input_gradient(const Saved& s, const Tensor& weighted_gates, const Tensor& dgates, const Tensor& x) {
-  const RnnLayout layout = layout_of(s.cell);
-  const Tensor dx = empty(x.shape(), x.dtype(), x.device()), rows = view(dx, {dgates.size(0), x.size(2)});
-  write_product(rows, weighted_gates, s.input_weight.get());
-  if (layout.raw < 0) return dx;
-  Tensor itself = narrow(dgates, 1, layout.raw * s.run.units, s.run.units);
+  const Tensor rows = view(narrow(dx, 0, part.first, part.steps), {dgates.size(0), dx.size(2)});
+  write_product(rows, narrow(dgates, 1, weighted.first * H, weighted.count * H), s.input_weight.get());
+  if (layout.raw < 0) return;
+  Tensor itself = narrow(dgates, 1, layout.raw * H, H);
   if (s.cell == RnnCell::mut1) {  // which sees its tanh
-    const Tensor shown = unary(UnaryOp::tanh, view(x, rows.shape()));
+    const Tensor shown = unary(UnaryOp::tanh, view(part.x, rows.shape()));
     itself = sub(itself, mul(itself, mul(shown, shown)));
   }
   write_copy(rows, add(rows, itself));
-  return dx;
-}
-
-// `input_bias`: the gradient of the other bias, where it is there already.
-Tensor recurrent_bias_gradient(const Saved& s, const Tensor& dgates, const Tensor& input_bias) {
-  const RnnLayout layout = layout_of(s.cell);
-  const bool same = layout.raw < 0 && !layout.bias_apart;
-  if (same && input_bias.defined()) return clone(input_bias);
-  const std::int64_t H = s.run.units;
-  const Tensor db = empty({(layout.first + layout.second) * H}, dgates.dtype(), dgates.device());
-  for_each_run_of_gates(layout, 0, layout.first + layout.second, [&](int gate, int column, int count) {
-    write_copy(narrow(db, 0, gate * H, count * H), sum(narrow(dgates, 1, column * H, count * H), Dims{0}));
-  });
-  return db;
-}
-
-// i and f looked at the cell as it was, o at what it became.
-Tensor peephole_gradient(const Saved& s, const Tensor& dgates) {
-  const std::int64_t H = s.run.units, rows = dgates.size(0);
-  const Tensor dp = empty({3, H}, dgates.dtype(), dgates.device()), c = s.c.get();
-  const Tensor before = view(slots_before(c, s.run.reverse), {rows, H});
-  Tensor after = view(slots_after(c, s.run.reverse), {rows, H});
-  if (s.run.c_moves || s.run.c_rate != 1) {  // then c did not become what o saw
-    const Tensor gates = s.gates.get();
-    const auto gate = [&](int g) { return gate_columns(gates, H, g, 1); };
-    after = add(mul(gate(1), before), mul(gate(0), gate(2)));
-  }
-  const int gates[3] = {0, 1, 3};
-  for (int k = 0; k < 3; ++k)
-    write_copy(select(dp, 0, k), sum(mul(narrow(dgates, 1, gates[k] * H, H), k == 2 ? after : before), Dims{0}));
-  return dp;
 }
 
 // For kept_packed: the form is the cell, from 1 on. The second weight, if there is one, lies behind the first.
@@ -311,7 +380,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
   const RnnLayout layout = layout_of(cell);
   check_transition(name_of(cell), layout, transition, input, units_of(cell, w));
   bool recorded = needs_grad(input, w.input, w.recurrent);
-  for (const Tensor& t : {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first})
+  for (const Tensor& t : {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first, transition.probe})
     recorded = recorded || (t.defined() && needs_grad(t));
   RnnStates out;
   Saved s;
@@ -373,31 +442,23 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
   if (!recorded) return out;
 
   record(name_of(cell), {out.y, out.h_last, out.c_last},
-         {input, w.input, w.recurrent, w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first},
-         [s = std::move(s), apart = w.second.defined()](Gradients& g) {
-           const RnnLayout layout = layout_of(s.cell);
-           const Weighted weighted(layout);
-           const GateGradients d =
-               run_backward(s, g.of_output(0), g.of_output(1), layout.cell ? g.of_output(2) : Tensor());
+         {input, w.input, w.recurrent, w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first,
+          transition.probe},
+         [s = std::move(s), apart = w.second.defined(), peepholes = w.peephole.defined()](Gradients& g) {
            const Tensor x = s.x.get();
-           const Tensor from_input = narrow(d.gates, 1, weighted.first * s.run.units, weighted.count * s.run.units);
-           if (g.wants(0)) g.give(0, input_gradient(s, from_input, d.gates, x));
-           if (g.wants(1)) {
-             const Tensor dw = empty(s.input_weight.get().shape(), x.dtype(), x.device());
-             write_product(dw, transpose(from_input, 0, 1), view(x, {d.gates.size(0), x.size(2)}));
-             g.give(1, dw);
-           }
-           if (g.wants(2) || g.wants(3)) {
-             const RecurrentGradients dw = recurrent_weight_gradients(s, d.gates, apart);
-             if (g.wants(2)) g.give(2, dw.first);
-             if (g.wants(3)) g.give(3, dw.second);
-           }
-           const Tensor dbias = g.wants(4) ? sum(from_input, Dims{0}) : Tensor();
-           if (g.wants(4)) g.give(4, dbias);
-           if (g.wants(5)) g.give(5, recurrent_bias_gradient(s, d.gates, dbias));
-           if (g.wants(6)) g.give(6, peephole_gradient(s, d.gates));
-           if (g.wants(7)) g.give(7, d.h);
-           if (g.wants(8)) g.give(8, d.c);
+           const auto fresh = [&](const Dims& shape) { return empty(shape, x.dtype(), x.device()); };
+           const Tensor every = g.wants(9) ? fresh({s.run.steps, s.run.batch, s.run.units}) : Tensor();
+           const Tensor dx = g.wants(0) ? fresh(x.shape()) : Tensor();
+           const ParameterGradients d(s, g, apart, peepholes);
+           Sweep sweep(s, g.of_output(0), g.of_output(1), layout_of(s.cell).cell ? g.of_output(2) : Tensor(), every);
+           sweep.run([&](const Stretch& part, const Tensor& dgates, bool first) {
+             if (dx.defined()) write_input_gradient(s, part, dgates, dx);
+             d.add(s, part, dgates, first);
+           });
+           const Tensor gradients[] = {dx,         d.input,  d.first,  d.second, d.input_bias, d.recurrent_bias,
+                                       d.peephole, sweep.dh, sweep.dc, every};
+           for (int i = 0; i < 10; ++i)
+             if (g.wants(i)) g.give(i, gradients[i]);
          });
   return out;
 }

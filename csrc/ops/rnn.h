@@ -19,7 +19,8 @@ struct RnnWeights {
 struct RnnTransition {
   double h_rate = 1, c_rate = 1;  // a state moves this part of its way: leaky integration; zoneout's expectation
   Tensor h_moves, c_moves;        // [T, B, H], factors of the rates: zoneout's masks; or undefined
-  Tensor mask;                    // [B, H], factors of h as the gates see it: variational dropout; or undefined
+  Tensor probe;  // [T, B, H], read by nobody; receives the gradients of h after each time; or undefined
+  Tensor mask;   // [B, H], factors of h as the gates see it: variational dropout; or undefined
 };
 
 struct RnnStates {

@@ -1,5 +1,7 @@
 #include "ops/rnn_program.h"
 
+#include <algorithm>
+
 #include "autograd/node.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
@@ -67,6 +69,7 @@ void check_arguments(const RnnCellDescription& cell, const Tensor& x, const RnnP
   check(a.parameters.defined() == (cell.parameters > 0), kOp, ": expected ", cell.parameters, " parameters");
   if (a.parameters.defined()) check_argument(kOp, "the parameters", a.parameters, {cell.parameters, H}, x);
   if (a.first.defined()) check_argument(kOp, "the first states", a.first, {cell.states, B, H}, x);
+  if (a.probe.defined()) check_argument(kOp, "the probe", a.probe, {T, B, H}, x);
   if (a.mask.defined()) check_argument(kOp, "the mask", a.mask, {B, H}, x);
   for (int s = 0; s < 2; ++s) {
     check(a.rates[s] > 0 && a.rates[s] <= 1, kOp, ": rates must be in (0, 1], got ", a.rates[s]);
@@ -82,70 +85,101 @@ Tensor first_slot(const Tensor& states, bool reverse) { return select(states, 1,
 Tensor final_slot(const Tensor& states, bool reverse) { return select(states, 1, reverse ? 0 : states.size(1) - 1); }
 Tensor all_h(const Tensor& states) { return select(states, 0, 0); }
 
-struct BlockGradients {
-  Tensor blocks;      // [T B, stored H]
-  Tensor states;      // [states, B, H], of the first ones
-  Tensor parameters;  // [parameters, H], or undefined
+// The sweep back over a sequence, in stretches as in rnn.cpp.
+class Sweep {
+ public:
+  Sweep(const Saved& s, const Tensor& dy, const Tensor& dlast, const Tensor& every) : s_(s), every_(every) {
+    const RnnCellDescription& cell = *s.cell;
+    const Tensor blocks = s.blocks.get();
+    const RnnTable& table = kernels(blocks.device()).rnn;
+    const std::int64_t B = s.run.batch, H = s.run.units;
+    const auto fresh = [&](const Dims& shape) { return empty(shape, blocks.dtype(), blocks.device()); };
+    dstates = fresh({cell.states, B, H});
+    if (dlast.defined())
+      write_copy(dstates, dlast);
+    else
+      write_fill(dstates, Scalar(0.0));
+    dparameters = zeros({table.row_blocks(B), cell.parameters, H}, blocks);
+    if (s.run.moves[0] || s.run.moves[1] || s.run.rates[0] != 1 || s.run.rates[1] != 1)
+      stays_ = fresh({cell.states, B, H});
+    dy_ = !dy.defined() || dy.strides()[2] == 1 || H == 1 ? dy : contiguous(dy);
+    packed_ = empty({static_cast<std::int64_t>(table.program_packed_bytes(blocks.dtype(), H, s.run.gates))}, DType::u8,
+                    blocks.device());
+    length_ = stretch_of(s.run.steps, B);
+    dblocks_ = fresh({length_, B, cell.stored * H});
+  }
+
+  // body(first time, steps, gradients of the blocks [rows, stored H], is it the first stretch?)
+  template <class Body>
+  void run(Body body) {
+    const std::int64_t T = s_.run.steps;
+    for (std::int64_t done = 0; done < T;) {
+      const std::int64_t steps = std::min(length_, T - done), first = s_.run.reverse ? done : T - done - steps;
+      const Tensor dblocks = narrow(dblocks_, 0, 0, steps);
+      launch(first, dblocks, done > 0);
+      body(first, steps, view(dblocks, {steps * s_.run.batch, dblocks.size(2)}), done == 0);
+      done += steps;
+    }
+  }
+
+  Tensor dstates;      // [states, B, H], at last of the first ones
+  Tensor dparameters;  // [row blocks, parameters, H]
+
+ private:
+  void launch(std::int64_t first, const Tensor& dblocks, bool is_packed) const {
+    const std::int64_t steps = dblocks.size(0);
+    // Asked for again: a recording of the backward alone holds what it sees asked for.
+    const auto data = [](const SavedTensor& t, const void* there) { return there ? t.get().data() : nullptr; };
+    const auto part = [&](const SavedTensor& t, const void* there, std::int64_t more) {
+      return there ? narrow(t.get(), 0, first, steps + more).data() : nullptr;
+    };
+    RnnProgramGradRun run{};
+    run.forward = s_.run;
+    run.forward.first_time = first;
+    run.forward.steps = steps;
+    run.forward.program = program_of(s_.cell->backward);
+    run.forward.weight = s_.recurrent_weight.get().data();
+    run.forward.packed = packed_.data();
+    run.forward.is_packed = is_packed;
+    run.forward.blocks = part(s_.blocks, s_.run.blocks, 0);
+    run.forward.states = narrow(s_.states.get(), 1, first, steps + 1).data();
+    run.forward.seen = part(s_.seen, s_.run.seen, 1);
+    run.forward.unit = data(s_.parameters, s_.run.unit);
+    run.forward.scale = part(s_.scale, s_.run.scale, 0);
+    run.forward.mask = data(s_.mask, s_.run.mask);
+    for (int k = 0; k < 2; ++k) run.forward.moves[k] = part(s_.moves[k], s_.run.moves[k], 0);
+    run.forward.lengths = static_cast<const std::int64_t*>(data(s_.lengths, s_.run.lengths));
+    run.dblocks = dblocks.data();
+    const Tensor rows = dy_.defined() ? narrow(dy_, 0, first, steps) : dy_;
+    run.dy = data_or_null(rows);
+    run.dy_step = rows.defined() ? rows.strides()[0] : 0;
+    run.dy_row = rows.defined() ? rows.strides()[1] : 0;
+    run.every = every_.defined() ? narrow(every_, 0, first, steps).data() : nullptr;
+    run.dstates = dstates.data();
+    run.stays = data_or_null(stays_);
+    run.dparameters = dparameters.data();
+    const auto kernel = kernels(dblocks.device()).rnn.program_backward[static_cast<int>(dblocks.dtype())];
+    current_stream().launch(require(kernel, kOp, dblocks.device()), run);
+  }
+
+  const Saved& s_;
+  const Tensor every_;
+  Tensor stays_, dy_, packed_, dblocks_;
+  std::int64_t length_;
 };
 
-BlockGradients run_backward(const Saved& s, const Tensor& dy, const Tensor& dlast) {
-  const RnnCellDescription& cell = *s.cell;
-  const Tensor blocks = s.blocks.get(), states = s.states.get();
-  const RnnTable& table = kernels(blocks.device()).rnn;
-  const DType dtype = blocks.dtype();
-  const std::int64_t B = s.run.batch, H = s.run.units;
-  const auto fresh = [&](const Dims& shape) { return empty(shape, dtype, blocks.device()); };
-  BlockGradients d{fresh(blocks.shape()), fresh({cell.states, B, H}), {}};
-  if (dlast.defined())
-    write_copy(d.states, dlast);
-  else
-    write_fill(d.states, Scalar(0.0));
-  const Tensor dparameters = zeros({table.row_blocks(B), cell.parameters, H}, blocks);
-  const bool moves = s.run.moves[0] || s.run.moves[1] || s.run.rates[0] != 1 || s.run.rates[1] != 1;
-  const Tensor stays = moves ? fresh({cell.states, B, H}) : Tensor();
-  const Tensor packed =
-      empty({static_cast<std::int64_t>(table.program_packed_bytes(dtype, H, s.run.gates))}, DType::u8, blocks.device());
-  const Tensor rows = !dy.defined() || dy.strides()[2] == 1 || H == 1 ? dy : contiguous(dy);
-  RnnProgramGradRun run{};
-  run.forward = s.run;
-  // Asked for again: a recording of the backward alone holds what it sees asked for.
-  const auto data = [](const SavedTensor& t, const void* there) { return there ? t.get().data() : nullptr; };
-  run.forward.program = program_of(cell.backward);
-  run.forward.weight = s.recurrent_weight.get().data();
-  run.forward.packed = packed.data();
-  run.forward.blocks = blocks.data();
-  run.forward.states = states.data();
-  run.forward.seen = data(s.seen, s.run.seen);
-  run.forward.unit = data(s.parameters, s.run.unit);
-  run.forward.scale = data(s.scale, s.run.scale);
-  run.forward.mask = data(s.mask, s.run.mask);
-  for (int k = 0; k < 2; ++k) run.forward.moves[k] = data(s.moves[k], s.run.moves[k]);
-  run.forward.lengths = static_cast<const std::int64_t*>(data(s.lengths, s.run.lengths));
-  run.dblocks = d.blocks.data();
-  run.dy = data_or_null(rows);
-  run.dy_step = rows.defined() ? rows.strides()[0] : 0;
-  run.dy_row = rows.defined() ? rows.strides()[1] : 0;
-  run.dstates = d.states.data();
-  run.stays = data_or_null(stays);
-  run.dparameters = dparameters.data();
-  current_stream().launch(require(table.program_backward[static_cast<int>(dtype)], kOp, blocks.device()), run);
-  d.blocks = view(d.blocks, {s.run.steps * B, cell.stored * H});
-  if (cell.parameters) d.parameters = sum(dparameters, Dims{0});
-  return d;
-}
-
-Tensor recurrent_gradient(const Saved& s, const Tensor& dblocks) {
+void give_recurrent_gradient(const Saved& s, const Tensor& dw, const Tensor& dblocks, std::int64_t first,
+                             std::int64_t steps, bool fresh) {
   const std::int64_t H = s.run.units;
   const Tensor h = slots_before(s.run.seen ? s.seen.get() : all_h(s.states.get()), s.run.reverse);
-  const Tensor seen = view(h, {dblocks.size(0), H}), dw = empty({s.run.gates * H, H}, h.dtype(), h.device());
+  const Tensor seen = view(narrow(h, 0, first, steps), {dblocks.size(0), H});
   for (int g = 0; g < s.run.gates;) {  // gates whose blocks lie side by side, as one product
     int end = g + 1;
     while (end < s.run.gates && s.run.columns[end] == s.run.columns[end - 1] + 1) ++end;
-    write_product(narrow(dw, 0, g * H, (end - g) * H),
-                  transpose(narrow(dblocks, 1, s.run.columns[g] * H, (end - g) * H), 0, 1), seen);
+    give_product(narrow(dw, 0, g * H, (end - g) * H),
+                 transpose(narrow(dblocks, 1, s.run.columns[g] * H, (end - g) * H), 0, 1), seen, fresh);
     g = end;
   }
-  return dw;
 }
 
 constexpr int kProgramForm = 1 + kRnnCells;  // after those of the built-in cells
@@ -171,7 +205,7 @@ RnnCellRef rnn_cell(RnnCellDescription d) {
 RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const RnnProgramArguments& a) {
   check_arguments(*cell, input, a);
   bool recorded = needs_grad(input, a.input_weight, a.recurrent_weight);
-  for (const Tensor& t : {a.parameters, a.first}) recorded = recorded || (t.defined() && needs_grad(t));
+  for (const Tensor& t : {a.parameters, a.first, a.probe}) recorded = recorded || (t.defined() && needs_grad(t));
   RnnProgramStates out;
   Saved s;
   {
@@ -209,6 +243,7 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
     run.program = program_of(cell->forward);
     run.weight = recurrent.data(), run.packed = packed.data();
     run.blocks = blocks.data(), run.states = states.data();
+    run.state_stride = (T + 1) * B * H;
     run.seen = data_or_null(seen), run.mask = data_or_null(mask);
     run.unit = data_or_null(parameters);
     run.scale = data_or_null(scale), run.eps = a.eps;
@@ -230,24 +265,28 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
   }
   if (!recorded) return out;
 
-  record(kOp, {out.y, out.last}, {input, a.input_weight, a.recurrent_weight, a.parameters, a.first},
+  record(kOp, {out.y, out.last}, {input, a.input_weight, a.recurrent_weight, a.parameters, a.first, a.probe},
          [s = std::move(s)](Gradients& g) {
-           const BlockGradients d = run_backward(s, g.of_output(0), g.of_output(1));
-           const Tensor x = s.x.get(), from_input = narrow(d.blocks, 1, 0, s.run.inputs * s.run.units);
-           const Tensor rows = view(x, {d.blocks.size(0), x.size(2)});
-           if (g.wants(0)) {
-             const Tensor dx = empty(x.shape(), x.dtype(), x.device());
-             write_product(view(dx, rows.shape()), from_input, s.input_weight.get());
-             g.give(0, dx);
-           }
-           if (g.wants(1)) {
-             const Tensor dw = empty(s.input_weight.get().shape(), x.dtype(), x.device());
-             write_product(dw, transpose(from_input, 0, 1), rows);
-             g.give(1, dw);
-           }
-           if (g.wants(2)) g.give(2, recurrent_gradient(s, d.blocks));
-           if (g.wants(3)) g.give(3, d.parameters);
-           if (g.wants(4)) g.give(4, d.states);
+           const Tensor x = s.x.get();
+           const auto fresh = [&](const Dims& shape) { return empty(shape, x.dtype(), x.device()); };
+           const Tensor dx = g.wants(0) ? fresh(x.shape()) : Tensor();
+           const Tensor dw = g.wants(1) ? fresh(s.input_weight.get().shape()) : Tensor();
+           const Tensor du = g.wants(2) ? fresh(s.recurrent_weight.get().shape()) : Tensor();
+           const Tensor every = g.wants(5) ? fresh({s.run.steps, s.run.batch, s.run.units}) : Tensor();
+           Sweep sweep(s, g.of_output(0), g.of_output(1), every);
+           sweep.run([&](std::int64_t first, std::int64_t steps, const Tensor& dblocks, bool begins) {
+             const Tensor from_input = narrow(dblocks, 1, 0, s.run.inputs * s.run.units);
+             const auto rows = [&](const Tensor& t) {
+               return view(narrow(t, 0, first, steps), {dblocks.size(0), t.size(2)});
+             };
+             if (dx.defined()) write_product(rows(dx), from_input, s.input_weight.get());
+             if (dw.defined()) give_product(dw, transpose(from_input, 0, 1), rows(x), begins);
+             if (du.defined()) give_recurrent_gradient(s, du, dblocks, first, steps, begins);
+           });
+           const Tensor parameters = g.wants(3) ? sum(sweep.dparameters, Dims{0}) : Tensor();
+           const Tensor gradients[] = {dx, dw, du, parameters, sweep.dstates, every};
+           for (int i = 0; i < 6; ++i)
+             if (g.wants(i)) g.give(i, gradients[i]);
          });
   return out;
 }

@@ -35,7 +35,7 @@ struct RnnProgramArguments {
   bool reverse = false;
   double eps = 0;            // of the layer norm; 0: none
   double rates[2] = {1, 1};  // as in RnnTransition, of the first two states
-  Tensor moves[2], mask;
+  Tensor moves[2], mask, probe;
 };
 
 struct RnnProgramStates {

@@ -1,6 +1,7 @@
 // What recurrent layers of built-in cells (rnn.cpp) and of programs (rnn_program.cpp) share.
 #pragma once
 #include "ops/elementwise.h"
+#include "ops/gemm.h"
 #include "ops/view.h"
 
 namespace lamina {
@@ -48,6 +49,25 @@ inline void check_lengths(const char* op, const Tensor& lengths, std::int64_t ba
   check_as(ErrorKind::type, lengths.dtype() == DType::i64, op, ": lengths must be int64, got ",
            name_of(lengths.dtype()));
   check(lengths.contiguous(), op, ": lengths must be contiguous");
+}
+
+// The gradient of a long sequence goes through it in stretches of about so many rows: those of the gates need memory
+// for one stretch only, and are still in the cache when the products over them run.
+constexpr std::int64_t kStretchRows = 512;
+inline std::int64_t stretch_of(std::int64_t steps, std::int64_t batch) {
+  const std::int64_t stretch = 1 + kStretchRows / (batch + 1);
+  return steps <= 2 * stretch ? steps : stretch;
+}
+
+// Writes or adds a stretch's share of a gradient.
+inline void give_product(const Tensor& to, const Tensor& a, const Tensor& b, bool fresh) {
+  if (fresh)
+    write_product(to, a, b);
+  else
+    add_product(to, a, b);
+}
+inline void give_rows(const Tensor& to, const Tensor& from, bool fresh) {
+  write_copy(to, fresh ? from : add(to, from));
 }
 
 }  // namespace lamina

@@ -1679,6 +1679,7 @@ def _rnn(
     h_moves: Tensor | None,
     c_moves: Tensor | None,
     mask: Tensor | None,
+    probe: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]: ...
 def _rnn_program(
     cell: _CellProgram,
@@ -1695,6 +1696,7 @@ def _rnn_program(
     h_moves: Tensor | None,
     c_moves: Tensor | None,
     mask: Tensor | None,
+    probe: Tensor | None,
 ) -> tuple[Tensor, Tensor]: ...
 def _set_conv_preference(algorithm: str | None, winograd: builtins.bool) -> None: ...
 def _set_grad_enabled(mode: builtins.bool) -> None: ...

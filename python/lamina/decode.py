@@ -63,9 +63,9 @@ class Decoder:
         for module in self.modules:
             if not isinstance(module, Layers):
                 raise TypeError(f"Decoder: expected recurrent layers, got {type(module).__name__}")
-            if module.bidirectional or module.proj_size or module.kind.sees_gates:
+            if module.bidirectional or module.proj_size or module.time_skip > 1 or module.kind.sees_gates:
                 raise ValueError(
-                    f"Decoder: {type(module).__name__} must run in one direction, without proj_size and "
+                    f"Decoder: {type(module).__name__} must run in one direction, without proj_size, time_skip and "
                     "full_gate_recurrence"
                 )
         if len({module.skip for module in self.modules}) > 1:

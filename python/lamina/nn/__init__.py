@@ -18,3 +18,4 @@ from lamina.nn.pooling import *  # noqa: F403
 from lamina.nn.residual import *  # noqa: F403
 from lamina.nn.rnn import *  # noqa: F403
 from lamina.nn.shape import *  # noqa: F403
+from lamina.nn.stateful import *  # noqa: F403

@@ -21,6 +21,8 @@ class RNN(Layers):
     Called with (steps, batch, input_size), or (batch, steps, input_size) with batch_first, and perhaps the first h of
     shape (layers · directions, batch, hidden_size); gives all outputs of the last layer and the last h. `lengths` says
     how long each sequence of a padded batch is: no state moves beyond its end and the outputs there are 0.
+    `probe`, zeros of shape (layers · directions, steps, batch, hidden_size) that require a gradient, receives ∂L/∂h_t of
+    every step, with all that reaches h_t through later ones.
 
     leak         h ← (1 − leak) h + leak · (what the cell gives)
     zoneout      each unit of a state keeps its old value with this probability (D. Krueger et al., 2017), of h or, for
@@ -31,6 +33,9 @@ class RNN(Layers):
     orthogonal   begins with orthogonal recurrent weights
     layer_norm   h ← f(g / σ ⊙ (a − μ) + b) with a = W x + R h, of which μ and σ are the mean and the deviation over the
                  units, at every step and for each gate (J. L. Ba et al., 2016); g is weight_ln, b the biases
+    time_skip    h_t follows h_{t − time_skip}: a skip connection across time (S. Chang et al., 2017); layers with
+                 different ones may follow each other. States then are those of time_skip interleaved sequences,
+                 (layers · directions, time_skip · batch, hidden_size)
     skip         what a layer is given is added to its outputs, from the first layer on where both are of one size
     """
 

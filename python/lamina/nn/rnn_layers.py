@@ -120,6 +120,7 @@ class Recurrent(Module):
         lengths: Tensor | None = None,
         reverse: bool = False,
         mask: Tensor | None = None,
+        probe: Tensor | None = None,
         weights: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """All h of one layer in one direction, and the last states; `weights` replace those of the input and of h."""
@@ -140,7 +141,7 @@ class Recurrent(Module):
             y, last = _C._rnn_program(
                 self.kind.program(self.bias), x, weight_ih, weight_hh, self._rows_of_program(parameter),
                 _stacked(states, x, self.hidden_size), lengths, reverse, _EPS if self.kind.layer_norm else 0.0,
-                rates[0], rates[1], moves[0], moves[1], mask,
+                rates[0], rates[1], moves[0], moves[1], mask, probe,
             )  # fmt: skip
             return y, list(last.unbind(0))
         weight, second = seen_by_gates(
@@ -166,6 +167,7 @@ class Recurrent(Module):
             moves[0],
             moves[1],
             mask,
+            probe,
         )
         return y, reached[: len(states)]
 
@@ -224,6 +226,7 @@ class Layers(Recurrent):
         orthogonal: bool = False,
         proj_size: int = 0,
         skip: bool = False,
+        time_skip: int = 1,
     ) -> None:
         owner = type(self).__name__
         if proj_size and not (kind.has_cell_state and 0 < proj_size < hidden_size):
@@ -235,6 +238,8 @@ class Layers(Recurrent):
             raise ValueError(
                 f"{owner}: hidden_size and num_layers must be at least 1, got {hidden_size} and {num_layers}"
             )
+        if time_skip < 1:
+            raise ValueError(f"{owner}: time_skip must be at least 1, got {time_skip}")
         if not 0 <= dropout <= 1:
             raise ValueError(f"{owner}: dropout must be between 0 and 1, got {dropout}")
         _is_share(
@@ -242,7 +247,8 @@ class Layers(Recurrent):
         )
         super().__init__(kind, input_size, hidden_size, bias, leak, zoneout, forget_bias, orthogonal)
         self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, dropout
-        self.bidirectional, self.proj_size, self.skip = bidirectional, proj_size, skip
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        self.skip, self.time_skip = skip, time_skip
         self.input_dropout, self.recurrent_dropout, self.output_dropout = (
             input_dropout, recurrent_dropout, output_dropout,
         )  # fmt: skip
@@ -299,14 +305,20 @@ class Layers(Recurrent):
             return None
         return F.dropout(_C.ones(like.shape[1], features, device=like.device, dtype=like.dtype), p, True)
 
-    def forward(self, input: Tensor, hx: Any = None, *, lengths: Any = None) -> tuple[Tensor, Any]:
+    def forward(
+        self, input: Tensor, hx: Any = None, *, lengths: Any = None, probe: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
         x, single = self._steps_first(input)
+        steps, batch = x.shape[:2]
         first = [
-            self.first_state(name, state, x.shape[1], single)
+            self.first_state(name, state, batch * self.time_skip, single)
             for name, state in zip(self.kind.states, self.states_of(hx), strict=True)
         ]
         if lengths is not None:
-            lengths = self._checked_lengths(lengths, x.shape[0], x.shape[1])
+            lengths = self._checked_lengths(lengths, steps, batch)
+        self._check_probe(probe, steps, batch)
+        if self.time_skip > 1:
+            x, lengths = self._phases(x, lengths)
         last: list[list[Tensor]] = [[] for _ in first]  # of each state, by layers and directions
         for layer in range(self.num_layers):
             given = x
@@ -323,7 +335,8 @@ class Layers(Recurrent):
                     y, reached = self._projected_direction(x, suffix, states, lengths, direction == 1)
                 else:
                     mask = self._mask(self.recurrent_dropout, self.hidden_size, x)
-                    y, reached = self._direction(x, suffix, states, lengths, direction == 1, mask)
+                    seen = None if probe is None else probe[place]
+                    y, reached = self._direction(x, suffix, states, lengths, direction == 1, mask, seen)
                 outputs.append(y)
                 for collected, state in zip(last, reached, strict=True):
                     collected.append(state)
@@ -333,12 +346,36 @@ class Layers(Recurrent):
                 x = x * output_mask
             if self.skip and given.shape[2] == x.shape[2]:
                 x = x + given
+        if self.time_skip > 1:
+            x = x.reshape(-1, batch, x.shape[2])[:steps]
         ends = [_C.stack(collected) for collected in last]
         if single:
-            x, ends = x.squeeze(1), [s.squeeze(1) for s in ends]
+            x, ends = x.squeeze(1), [s.squeeze(1) for s in ends] if self.time_skip == 1 else ends
         elif self.batch_first:
             x = x.transpose(0, 1)
         return x, ends[0] if len(ends) == 1 else tuple(ends)
+
+    def _phases(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The steps of each phase (0, d, 2 d …; 1, d + 1 …; for a skip over time of d) as a sequence of their own:
+        (steps / d, d · batch, features)."""
+        d, (steps, batch, features) = self.time_skip, x.shape
+        rest = -steps % d
+        if rest:
+            x = _C.cat([x, _C.zeros(rest, batch, features, device=x.device, dtype=x.dtype)])
+            lengths = _C.full((batch,), steps, dtype=_C.int64) if lengths is None else lengths
+        if lengths is not None:
+            lengths = _C.cat([(lengths + (d - 1 - phase)) // d for phase in range(d)])
+        return x.reshape(-1, d * batch, features), lengths
+
+    def _check_probe(self, probe: Tensor | None, steps: int, batch: int) -> None:
+        if probe is None:
+            return
+        want = (self.num_layers * self.num_directions, steps, batch, self.hidden_size)
+        if tuple(probe.shape) != want or self.time_skip > 1 or self.proj_size:
+            raise ValueError(
+                f"{type(self).__name__}: probe must have shape {want}, and goes with neither time_skip nor proj_size; "
+                f"got {tuple(probe.shape)}"
+            )
 
     def decoder_layers(self) -> list[Any]:
         """Each layer's step, for lamina.decode."""
@@ -389,10 +426,10 @@ class Layers(Recurrent):
             return None
         count = self.num_layers * self.num_directions
         size = self.state_size if name == self.kind.states[0] else self.hidden_size
-        want = (count, size) if single else (count, batch, size)
+        want = (count, size) if single and batch == 1 else (count, batch, size)
         if tuple(state.shape) != want:
             raise ValueError(f"{type(self).__name__}: {name}_0 must have shape {want}, got {tuple(state.shape)}")
-        return state.unsqueeze(1) if single else state
+        return state.unsqueeze(1) if len(want) == 2 else state
 
     def _checked_lengths(self, lengths: Any, steps: int, batch: int) -> Tensor:
         t = _C.as_tensor(lengths, dtype=_C.int64)
@@ -407,7 +444,14 @@ class Layers(Recurrent):
 
     def extra_repr(self) -> str:
         usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        usual |= {"proj_size": 0, "skip": False, "input_dropout": 0.0, "recurrent_dropout": 0.0, "output_dropout": 0.0}
+        usual |= {
+            "proj_size": 0,
+            "skip": False,
+            "time_skip": 1,
+            "input_dropout": 0.0,
+            "recurrent_dropout": 0.0,
+            "output_dropout": 0.0,
+        }
         return ", ".join(self._unusual(**usual))
 
 
