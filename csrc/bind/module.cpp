@@ -14,6 +14,8 @@ void bind_decode(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_view(py::module_& m);
 void bind_gemm(py::module_& m);
+void bind_augment(py::module_& m);
+void bind_detect(py::module_& m);
 void bind_index(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_loss(py::module_& m);
@@ -44,6 +46,8 @@ PYBIND11_MODULE(_C, m) {
   bind_elementwise(m);
   bind_view(m);
   bind_gemm(m);
+  bind_augment(m);
+  bind_detect(m);
   bind_conv(m);
   bind_index(m);
   bind_reduce(m);

@@ -1,7 +1,9 @@
 // This target's table, filled family by family.
 #include "kernels/table.h"
 
+#include "kernels/augment.h"
 #include "kernels/conv.h"
+#include "kernels/detect.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/index.h"
@@ -21,7 +23,9 @@
 namespace lamina {
 namespace LAMINA_TARGET {
 
+void fill_augment(AugmentTable&);
 void fill_conv(ConvTable&);
+void fill_detect(DetectTable&);
 void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_index(IndexTable&);
@@ -38,7 +42,9 @@ void fill_sort(SortTable&);
 // Filled when first asked for (by the import, on one thread) and not as the library loads: this very code may use
 // instructions that the machine lacks.
 const KernelTable& table() {
-  static ConvTable conv;  // all null
+  static AugmentTable augment;  // all null
+  static ConvTable conv;
+  static DetectTable detect;
   static ElementwiseTable elementwise;
   static GemmTable gemm;
   static IndexTable index;
@@ -52,7 +58,9 @@ const KernelTable& table() {
   static RnnTable rnn;
   static SortTable sort;
   static const KernelTable table{LAMINA_STRING(LAMINA_TARGET),
+                                 augment,
                                  conv,
+                                 detect,
                                  elementwise,
                                  gemm,
                                  index,
@@ -67,7 +75,9 @@ const KernelTable& table() {
                                  sort};
   static bool filled = false;
   if (!filled) {
+    fill_augment(augment);
     fill_conv(conv);
+    fill_detect(detect);
     fill_elementwise(elementwise);
     fill_gemm(gemm);
     fill_index(index);

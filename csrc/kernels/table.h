@@ -4,7 +4,9 @@
 
 namespace lamina {
 
+struct AugmentTable;
 struct ConvTable;
+struct DetectTable;
 struct ElementwiseTable;
 struct GemmTable;
 struct IndexTable;
@@ -20,7 +22,9 @@ struct SortTable;
 
 struct KernelTable {
   const char* target;
+  const AugmentTable& augment;
   const ConvTable& conv;
+  const DetectTable& detect;
   const ElementwiseTable& elementwise;
   const GemmTable& gemm;
   const IndexTable& index;

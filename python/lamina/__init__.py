@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lamina import backends as backends
     from lamina import data as data
     from lamina import decode as decode
+    from lamina import detect as detect
     from lamina import metrics as metrics
     from lamina import models as models
     from lamina import nn as nn
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = (
     "backends",
     "data",
+    "detect",
     "metrics",
     "models",
     "nn",

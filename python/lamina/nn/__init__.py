@@ -9,6 +9,7 @@ from lamina.nn.container import *  # noqa: F403
 from lamina.nn.conv import *  # noqa: F403
 from lamina.nn.dropout import *  # noqa: F403
 from lamina.nn.embedding import *  # noqa: F403
+from lamina.nn.fuse import *  # noqa: F403
 from lamina.nn.linear import *  # noqa: F403
 from lamina.nn.loss import *  # noqa: F403
 from lamina.nn.module import *  # noqa: F403
