@@ -9,9 +9,11 @@ namespace lamina {
 namespace LAMINA_TARGET {
 
 void fill_conv_im2col(ConvTable&);
-void fill_conv_winograd(ConvTable&);
+void fill_conv_depthwise(ConvTable&);
+void fill_conv_direct(ConvTable&);
 void fill_conv_implicit(ConvTable&);
 void fill_conv_weight(ConvTable&);
+void fill_conv_winograd(ConvTable&);
 
 namespace {
 
@@ -69,9 +71,11 @@ void bias_gradient_of(ConvBiasGradient g) {
 void fill_conv(ConvTable& t) {
   t.bias_gradient = bias_gradient_of;
   fill_conv_im2col(t);
-  fill_conv_winograd(t);
+  fill_conv_depthwise(t);
+  fill_conv_direct(t);
   fill_conv_implicit(t);
   fill_conv_weight(t);
+  fill_conv_winograd(t);
 }
 
 }  // namespace LAMINA_TARGET

@@ -91,9 +91,8 @@ struct GridWeight {
   std::int64_t row, channel, group;  // strides
   std::int64_t tap_row, tap_plane;   // of the kernel: its last size, and that times the one before
 
-  std::int64_t tap(const Grid& g, std::int64_t t) const {
+  std::int64_t tap(const Grid& g, std::int64_t i, std::int64_t j, std::int64_t k) const {
     const Axis &a = g.axis[0], &b = g.axis[1], &c = g.axis[2];
-    const std::int64_t i = t / (b.taps * c.taps), j = t / c.taps % b.taps, k = t % c.taps;
     return (a.first_tap + i * a.tap_stride) * tap_plane + (b.first_tap + j * b.tap_stride) * tap_row + c.first_tap +
            k * c.tap_stride;
   }
@@ -182,22 +181,22 @@ struct Patch {
   }
 };
 
+// What is copied into a patch may spill zeros or anything over its end, a vector at most: it is written in the order of
+// memory, and there is room behind its end.
 template <class T>
-void zero(T* to, std::int64_t n) {
+void zero_spilling(T* to, std::int64_t n) {
   constexpr int W = Vec<T>::width;
-  std::int64_t i = 0;
-  for (; i + W <= n; i += W) Vec<T>(T(0)).store(to + i);
-  for (; i < n; ++i) to[i] = T(0);
+  for (std::int64_t i = 0; i < n; i += W) Vec<T>(T(0)).store(to + i);
 }
 
 // to[i] = from[i · step]
 template <class T>
-void copy_steps(T* to, const T* from, std::int64_t step, std::int64_t n) {
+void copy_spilling(T* to, const T* from, std::int64_t step, std::int64_t n) {
   constexpr int W = Vec<T>::width;
   if (step == 1) {
     std::int64_t i = 0;
     for (; i + W <= n; i += W) Vec<T>::load(from + i).store(to + i);
-    if (i < n) Vec<T>::load(from + i, static_cast<int>(n - i)).store(to + i, static_cast<int>(n - i));
+    if (i < n) Vec<T>::load(from + i, static_cast<int>(n - i)).store(to + i);
   } else if (step == 2) {
     for (std::int64_t i = 0; i < n; ++i) to[i] = from[2 * i];
   } else {
@@ -205,29 +204,36 @@ void copy_steps(T* to, const T* from, std::int64_t step, std::int64_t n) {
   }
 }
 
-// One channel of one image.
+// The elements of a run of `size`, `unit` apart in the source and beginning with `first`, that exist.
+struct Inside {
+  std::int64_t begin, end;
+  Inside(std::int64_t first, std::int64_t unit, std::int64_t size, std::int64_t source)
+      : begin(first < 0 ? least(size, ceil_div(-first, unit)) : 0),
+        end(most(begin, least(size, source > first ? ceil_div(source - first, unit) : 0))) {}
+};
+
+// One channel of one image. Spills.
 template <class T>
 void fill_patch(T* to, const T* source, const Grid& g, const Patch& p, const std::int64_t (&first)[kConvDims]) {
   const Axis &a = g.axis[0], &b = g.axis[1], &c = g.axis[2];
-  const std::int64_t row = p.phases[2] * p.run[2];
+  const std::int64_t row = p.phases[2] * p.run[2], z = first[2] * c.step + c.low();
+  const Inside whole(z, c.step, p.run[2], c.source);
   for (std::int64_t i = 0; i < p.phases[0] * p.run[0]; ++i) {
     const std::int64_t x = (first[0] + i % p.run[0]) * a.step + a.low() + i / p.run[0];
     for (std::int64_t phase = 0; phase < p.phases[1]; ++phase)
       for (std::int64_t j = 0; j < p.run[1]; ++j, to += row) {
         const std::int64_t y = (first[1] + j) * b.step + b.low() + phase;
         if (x < 0 || x >= a.source || y < 0 || y >= b.source) {
-          zero(to, row);
+          zero_spilling(to, row);
           continue;
         }
-        const T* const from = source + (x * b.source + y) * c.source;
+        const T* const from = source + (x * b.source + y) * c.source + z;
         for (std::int64_t k = 0; k < p.phases[2]; ++k) {
           T* const run = to + k * p.run[2];
-          const std::int64_t z = first[2] * c.step + c.low() + k;
-          const std::int64_t begin = z < 0 ? least(p.run[2], ceil_div(-z, c.step)) : 0;
-          const std::int64_t end = most(begin, least(p.run[2], c.source > z ? ceil_div(c.source - z, c.step) : 0));
-          zero(run, begin);
-          copy_steps(run + begin, from + z + begin * c.step, c.step, end - begin);
-          zero(run + end, p.run[2] - end);
+          const Inside in = k == 0 ? whole : Inside(z + k, c.step, p.run[2], c.source);
+          zero_spilling(run, in.begin);
+          copy_spilling(run + in.begin, from + k + in.begin * c.step, c.step, in.end - in.begin);
+          zero_spilling(run + in.end, p.run[2] - in.end);
         }
       }
   }

@@ -4,8 +4,7 @@
 // One thread computes a piece, a box of columns and a group of rows, all by itself. Every element is summed in one
 // order: by blocks of whole channels, and within them k upwards; how the columns are cut does not matter to its bits.
 #include "core/scratch.h"
-#include "cpu/conv_epilogue.h"
-#include "cpu/conv_grid.h"
+#include "cpu/conv_gather.h"
 #include "cpu/gemm_micro.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/reduce_lanes.h"
@@ -21,17 +20,6 @@ constexpr std::int64_t kFewestRows = 8;     // of such a cut, in tiles
 constexpr std::int64_t kReadInPlace = 512;  // up to so many columns packing the weights does not pay
 
 template <class T>
-struct Gather {
-  Grid grid;
-  std::int64_t batch, groups, channels, rows;  // of the source and of the result, to a group
-  const T *source, *weight;
-  GridWeight layout;
-  T* result;
-  Finish<T> finish;
-  bool finish_apart;  // the result is complete only after several grids
-};
-
-template <class T>
 struct Plan {
   const Gather<T>& g;
   std::int64_t taps, k, blocks, block_channels;
@@ -43,7 +31,7 @@ struct Plan {
   std::int64_t pitch;                                        // of a row of sums
   std::int64_t patch_size, b_size, sums_size, offsets_size;  // elements of a thread's memory
 
-  explicit Plan(const Gather<T>& gather, bool weights_lie_in_order)
+  explicit Plan(const Gather<T>& gather)
       : g(gather), taps(g.grid.taps()), k(g.channels * taps), boxes(g.grid, g.batch, kBoxColumns) {
     block_channels = most(1, least(g.channels, kDepth / most(1, taps)));
     blocks = ceil_div(g.channels, block_channels);
@@ -53,7 +41,7 @@ struct Plan {
     rows = Cut(g.rows, row_panels);
     const std::int64_t pieces = boxes.total() * g.groups;
     row_groups = most(1, least(row_panels / kFewestRows, ceil_div(kFewestPieces, pieces)));
-    pack_a = !weights_lie_in_order || g.batch * g.grid.columns() > kReadInPlace;
+    pack_a = !g.weights_lie_in_order || g.batch * g.grid.columns() > kReadInPlace;
     direct_b = g.grid.pointwise() && boxes.images == 1;
     pitch = ceil_div(boxes.most_columns(), kTileCols<T>) * kTileCols<T>;
     patch_size = direct_b ? 0 : round(block_channels * boxes.images * patch.size + kTileCols<T>);
@@ -66,27 +54,6 @@ struct Plan {
   std::int64_t thread_size() const { return patch_size + b_size + sums_size + offsets_size; }
   std::int64_t pieces() const { return boxes.total() * g.groups * row_groups; }
 };
-
-// Panels of the weights as the tile reads them: to[k][row], for every panel of rows.
-template <class T>
-void pack_weights(const Plan<T>& plan, T* to) {
-  const Gather<T>& g = plan.g;
-  parallel_for(g.groups * plan.row_panels, 1 + (1 << 13) / (plan.k * kTileRows + 1),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   const std::int64_t group = i / plan.row_panels, panel = i % plan.row_panels;
-                   const std::int64_t row = plan.rows.begin(panel), rows = plan.rows.begin(panel + 1) - row;
-                   const T* const from = g.weight + group * g.layout.group + row * g.layout.row;
-                   T* const out = to + (group * g.rows + row) * plan.k;
-                   for (std::int64_t t = 0; t < plan.taps; ++t) {
-                     const std::int64_t tap = g.layout.tap(g.grid, t);
-                     for (std::int64_t c = 0; c < g.channels; ++c)
-                       for (std::int64_t r = 0; r < rows; ++r)
-                         out[(c * plan.taps + t) * rows + r] = from[r * g.layout.row + c * g.layout.channel + tap];
-                   }
-                 }
-               });
-}
 
 // Lanes of one vector of columns: to[k · pitch] = from[offsets[k] + columns[lane]] for all lanes.
 template <class T>
@@ -147,7 +114,7 @@ class Worker {
       if (!plan_.direct_b) pack_b();
       for (std::int64_t col = 0; col < columns_; col += kTileCols<T>) multiply_panel(col);
     }
-    if (depth_ == 0) zero(sums_, plan_.sums_size);
+    if (depth_ == 0) zero_spilling(sums_, plan_.sums_size);
     write_sums();
   }
 
@@ -204,7 +171,7 @@ class Worker {
     if (depth_ == 0) return;
     const int vectors = vectors_at(col);
     const std::int64_t result = g_.grid.result();
-    const bool straight = contiguous(col);
+    const bool straight = g_.grid.axis[2].out_step == 1 && contiguous(col);
     const T* b = b_ + col * depth_;
     std::int64_t b_stride = vectors * W;
     if (plan_.direct_b) {
@@ -243,6 +210,7 @@ class Worker {
 
   // What did not lie side by side in the result.
   void write_sums() {
+    if (g_.grid.axis[2].out_step != 1) return scatter_sums();
     for (std::int64_t col = 0; col < columns_; col += kTileCols<T>) {
       if (depth_ > 0 && contiguous(col)) continue;
       const std::int64_t end = least(col + kTileCols<T>, columns_);
@@ -262,6 +230,17 @@ class Worker {
       }
     }
   }
+  void scatter_sums() {
+    const std::int64_t step = g_.grid.axis[2].out_step, line = box_.count[2];
+    for (std::int64_t row = row0_; row < plan_.rows.begin(end_panel_); ++row) {
+      T* const to = g_.result + (group_ * g_.rows + row) * g_.grid.result();
+      const T* const sums = sums_ + (row - row0_) * plan_.pitch;
+      for (std::int64_t j = 0; j < columns_; j += line) {
+        T* const p = to + to_[j];
+        for (std::int64_t i = 0; i < line; ++i) p[i * step] = sums[j + i];
+      }
+    }
+  }
 
   const Plan<T>& plan_;
   const Gather<T>& g_;
@@ -274,52 +253,31 @@ class Worker {
 };
 
 template <class T>
-void gather(const Gather<T>& g, bool weights_lie_in_order) {
-  const Plan<T> plan(g, weights_lie_in_order);
+void gather(const Gather<T>& g) {
+  const Plan<T> plan(g);
   const double flops = 2.0 * static_cast<double>(g.batch * g.groups * g.rows) * static_cast<double>(g.grid.columns()) *
                        static_cast<double>(plan.k);
   const int team = team_for(flops, plan.pieces());
   T* const memory = static_cast<T*>(scratch(Scratch::conv, (plan.a_size() + plan.thread_size() * team) * sizeof(T)));
-  if (plan.pack_a) pack_weights(plan, memory);
+  if (plan.pack_a) pack_weights(g, plan.rows, plan.row_panels, memory);
   share_out(team, plan.pieces(), [&](int thread, std::int64_t piece) {
     Worker<T>(plan, memory, memory + plan.a_size() + thread * plan.thread_size()).run(piece);
   });
 }
 
-template <class T>
-void forward(const ConvForward& f) {
-  const ConvShape& s = f.shape;
-  gather(
-      Gather<T>{forward_grid(s), s.batch, s.groups, s.group_in(), s.group_out(), static_cast<const T*>(f.x),
-                static_cast<const T*>(f.weight), forward_weight(s), static_cast<T*>(f.y), Finish<T>(f.epilogue), false},
-      true);
-}
-
-template <class T>
-void data_gradient(const ConvDataGradient& f) {
-  const ConvShape& s = f.shape;
-  const Finish<T> finish(f.epilogue);
-  const bool apart = s.stride[2] != 1;
-  for_gradient_grids(s, [&](const Grid& grid) {
-    gather(Gather<T>{grid, s.batch, s.groups, s.group_out(), s.group_in(), static_cast<const T*>(f.dy),
-                     static_cast<const T*>(f.weight), gradient_weight(s), static_cast<T*>(f.dx), finish, apart},
-           false);
-  });
-  if (!apart || finish.nothing()) return;
-  parallel_for(s.batch * s.in_channels, 1 + (1 << 14) / s.in_size(), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      finish.run(static_cast<T*>(f.dx), i % s.in_channels, i * s.in_size(), s.in_size());
-  });
-}
+struct Implicit {
+  template <class T>
+  static void run(const Gather<T>& g) {
+    gather(g);
+  }
+};
 
 }  // namespace
 
 void fill_conv_implicit(ConvTable& t) {
   constexpr int i = static_cast<int>(ConvAlgorithm::implicit);
-  t.forward[i] = [](ConvForward f) { f.shape.dtype == DType::f64 ? forward<double>(f) : forward<float>(f); };
-  t.data_gradient[i] = [](ConvDataGradient f) {
-    f.shape.dtype == DType::f64 ? data_gradient<double>(f) : data_gradient<float>(f);
-  };
+  t.forward[i] = gather_forward<Implicit>;
+  t.data_gradient[i] = gather_gradient<Implicit>;
 }
 
 }  // namespace LAMINA_TARGET

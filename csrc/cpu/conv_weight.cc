@@ -137,25 +137,24 @@ void fill_channels_last(const Plan<T>& plan, const T* x, const std::int64_t (&fi
   const Sight(&sight)[kConvDims] = plan.sight;
   const std::int64_t plane = plan.s.in_size(), row = sight[2].size * channels;
   const std::int64_t z = first[2] * axis[2].step + axis[2].origin;
-  const std::int64_t unit = sight[2].unit, begin = z < 0 ? least(sight[2].size, ceil_div(-z, unit)) : 0;
-  const std::int64_t end =
-      most(begin, least(sight[2].size, axis[2].source > z ? ceil_div(axis[2].source - z, unit) : 0));
+  const std::int64_t unit = sight[2].unit;
+  const Inside in(z, unit, sight[2].size, axis[2].source);
   for (std::int64_t i = 0; i < sight[0].size; ++i)
     for (std::int64_t j = 0; j < sight[1].size; ++j, to += row) {
       const std::int64_t a = first[0] * axis[0].step + axis[0].origin + i * sight[0].unit;
       const std::int64_t b = first[1] * axis[1].step + axis[1].origin + j * sight[1].unit;
       if (a < 0 || a >= axis[0].source || b < 0 || b >= axis[1].source) {
-        zero(to, row);
+        zero_spilling(to, row);
         continue;
       }
-      const T* const from = x + (a * axis[1].source + b) * axis[2].source + z + begin * unit;
-      zero(to, begin * channels);
+      const T* const from = x + (a * axis[1].source + b) * axis[2].source + z + in.begin * unit;
+      zero_spilling(to, in.begin * channels);
       if (channels == 1)
-        copy_steps(to + begin, from, unit, end - begin);
-      else if (end > begin)
-        pack(to + begin * channels, static_cast<int>(channels), from, plane, unit, static_cast<int>(channels), channels,
-             end - begin);
-      zero(to + end * channels, row - end * channels);
+        copy_spilling(to + in.begin, from, unit, in.end - in.begin);
+      else if (in.end > in.begin)
+        pack(to + in.begin * channels, static_cast<int>(channels), from, plane, unit, static_cast<int>(channels),
+             channels, in.end - in.begin);
+      zero_spilling(to + in.end * channels, row - in.end * channels);
     }
 }
 
@@ -173,7 +172,7 @@ class Worker {
   // sums = those of one block over one segment of the boxes.
   void run(std::int64_t block, std::int64_t segment, T* sums) {
     block_ = block_at(plan_, block);
-    zero(sums, plan_.sums_size);
+    zero_spilling(sums, plan_.sums_size);
     if (block_.rows == 0 || block_.channels == 0) return;
     rows_ = Cut(block_.rows, ceil_div(block_.rows, kTileRows));
     const Cut cut(plan_.boxes.total(), plan_.segments);

@@ -11,6 +11,8 @@ namespace {
 constexpr const char* kNames[] = {"im2col", "implicit", "direct", "winograd2", "winograd4", "depthwise"};
 static_assert(sizeof kNames / sizeof *kNames == kConvAlgorithms);
 
+constexpr std::int64_t kVeryFewRows = 8, kFewRows = 16, kDirectChannels = 256;
+
 std::atomic<ConvPreference> preference{ConvPreference{}};
 
 bool has_slot(ConvAlgorithm a, ConvPass pass, Device device) {
@@ -78,13 +80,22 @@ bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device devic
 ConvPreference conv_preference() { return preference.load(); }
 void set_conv_preference(ConvPreference p) { preference.store(p); }
 
+// Measured; which is fastest depends little on the machine.
 ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
+  const auto can = [&](ConvAlgorithm a) { return conv_suits(a, pass, s, device); };
   const ConvPreference asked = conv_preference();
-  if (asked.algorithm != ConvAlgorithm::count && conv_suits(asked.algorithm, pass, s, device)) return asked.algorithm;
+  if (asked.algorithm != ConvAlgorithm::count && can(asked.algorithm)) return asked.algorithm;
+  if (can(ConvAlgorithm::depthwise)) return ConvAlgorithm::depthwise;
+
+  // For few rows of the product, packing a panel costs as much as multiplying by it.
+  const std::int64_t rows = pass == ConvPass::forward ? s.group_out() : s.group_in();
+  const std::int64_t gathered = pass == ConvPass::forward ? s.group_in() : s.group_out();
+  const bool direct = s.taps() > 1 && gathered <= kDirectChannels && can(ConvAlgorithm::direct);
+  if (direct && rows <= kVeryFewRows) return ConvAlgorithm::direct;
   if (asked.winograd && winograd_takes(s) && winograd_pays(pass, s))
-    if (const ConvAlgorithm a = better_winograd(pass, s); has_slot(a, pass, device)) return a;
-  if (conv_suits(ConvAlgorithm::implicit, pass, s, device)) return ConvAlgorithm::implicit;
-  return ConvAlgorithm::im2col;
+    if (const ConvAlgorithm a = better_winograd(pass, s); can(a)) return a;
+  if (direct && rows <= kFewRows) return ConvAlgorithm::direct;
+  return can(ConvAlgorithm::implicit) ? ConvAlgorithm::implicit : ConvAlgorithm::im2col;
 }
 
 }  // namespace lamina

@@ -1,0 +1,220 @@
+// Forward and data gradient for few channels of the result, depthwise convolutions among them: panels of columns are
+// read where a block of the image lies, through a list of offsets, one for each (source channel, tap). Nothing is
+// copied tap by tap, which for few rows would cost as much as the arithmetic.
+#include "core/scratch.h"
+#include "cpu/conv_gather.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+constexpr std::int64_t kPatchElements = 1 << 15;  // of a piece: half of the second-level cache, or less
+constexpr double kFlopsAtOnce = 1e5;              // pieces that one thread takes together
+
+// sums[r][l][v] = Σ a[k][r] · b[offsets[k] + l · line + v-th vector]: R rows, L lines, V vectors.
+template <class T, int R, int L, int V>
+LAMINA_INLINE void gather_sums(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets,
+                               std::int64_t line, Vec<T> (&sums)[R][L][V]) {
+  constexpr int W = Vec<T>::width;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int l = 0; l < L; ++l)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sums[r][l][v] = Vec<T>(T(0));
+  for (std::int64_t k = 0; k < depth; ++k, a += R) {
+    const T* const p = b + offsets[k];
+#pragma GCC unroll 4
+    for (int l = 0; l < L; ++l) {
+      Vec<T> x[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) x[v] = Vec<T>::load(p + l * line + v * W);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const Vec<T> factor(a[r]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sums[r][l][v] = fma(factor, x[v], sums[r][l][v]);
+      }
+    }
+  }
+}
+
+// Where the sums of a tile go: row r, line l begin at `to` + r · row + l · line, n columns `step` apart.
+struct Landing {
+  std::int64_t channel, to, row, line, step, n;
+};
+
+template <class T>
+using DirectTile = void (*)(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets, std::int64_t line,
+                            const Gather<T>& g, const Landing& at);
+
+template <class T, int R, int L, int V>
+void direct_tile(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets, std::int64_t line,
+                 const Gather<T>& g, const Landing& at) {
+  constexpr int W = Vec<T>::width;
+  Vec<T> sums[R][L][V];
+  gather_sums<T, R, L, V>(depth, a, b, offsets, line, sums);
+  const bool simple = !g.finish.residual && !g.finish.z && !g.finish.activation;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int l = 0; l < L; ++l) {
+      const std::int64_t offset = at.to + r * at.row + l * at.line;
+      T* const to = g.result + offset;
+      if (at.step != 1) {
+        alignas(64) T lanes[V * W];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sums[r][l][v].store(lanes + v * W);
+        for (std::int64_t i = 0; i < at.n; ++i) to[i * at.step] = lanes[i];
+        continue;
+      }
+      if (simple && g.finish.bias) {
+        const Vec<T> shift(g.finish.bias[at.channel + r]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sums[r][l][v] = sums[r][l][v] + shift;
+      }
+      if (simple && g.finish.relu)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sums[r][l][v] = formula::relu_op::f(sums[r][l][v], nullptr);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        const std::int64_t n = at.n - v * W;
+        n >= W ? sums[r][l][v].store(to + v * W) : sums[r][l][v].store(to + v * W, static_cast<int>(n));
+      }
+      if (!simple) g.finish.run(g.result, at.channel + r, offset, at.n);
+    }
+}
+
+// So many vectors, and lines where these alone leave accumulators idle, go with R rows into the registers.
+constexpr int kMostRows = 6;
+constexpr int most_vectors(int rows) { return rows <= 2 ? 4 : rows <= 4 ? 3 : 2; }
+constexpr int lines_together(int rows, int vectors) { return rows > 1 ? 1 : vectors > 2 ? 2 : 4; }
+
+template <class T>
+struct DirectTiles {
+  DirectTile<T> at[kMostRows][4][2];  // [1]: several lines
+};
+template <class T, int R = kMostRows, int V = most_vectors(kMostRows)>
+constexpr void list_tiles(DirectTiles<T>& list) {
+  list.at[R - 1][V - 1][0] = direct_tile<T, R, 1, V>;
+  if constexpr (lines_together(R, V) > 1) list.at[R - 1][V - 1][1] = direct_tile<T, R, lines_together(R, V), V>;
+  if constexpr (V > 1)
+    list_tiles<T, R, V - 1>(list);
+  else if constexpr (R > 1)
+    list_tiles<T, R - 1, most_vectors(R - 1)>(list);
+}
+template <class T>
+constexpr DirectTiles<T> all_tiles() {
+  DirectTiles<T> list{};
+  list_tiles(list);
+  return list;
+}
+template <class T>
+constexpr DirectTiles<T> kDirectTiles = all_tiles<T>();
+
+template <class T>
+class Direct {
+ public:
+  explicit Direct(const Gather<T>& g)
+      : g_(g),
+        taps_(g.grid.taps()),
+        depth_(g.channels * taps_),
+        boxes_(g.grid, g.batch, 1),
+        row_panels_(ceil_div(g.rows, kMostRows)),
+        rows_(g.rows, row_panels_) {
+    // One image at a time, cut into boxes whose source stays near.
+    std::int64_t wanted = most(1, kPatchElements / g.channels);
+    for (;; wanted /= 2) {
+      boxes_ = Boxes(g.grid, 1, wanted);
+      patch_ = Patch(g.grid, boxes_.size);
+      if (wanted == 1 || patch_.size * g.channels <= 2 * kPatchElements) break;
+    }
+  }
+
+  void run() {
+    constexpr std::int64_t kSlack = 4 * Vec<T>::width;
+    const std::int64_t pieces = g_.batch * g_.groups * boxes_.total();
+    const double flops = 2.0 * static_cast<double>(boxes_.most_columns() * g_.rows * depth_) + 1;
+    const std::int64_t together = most(1, least(pieces / 64, static_cast<std::int64_t>(kFlopsAtOnce / flops)));
+    const int team = team_for(flops * static_cast<double>(pieces), ceil_div(pieces, together));
+    const std::int64_t a_size = round(g_.groups * g_.rows * depth_),
+                       patch_size = round(g_.channels * patch_.size + kSlack);
+    const std::int64_t offsets_size = round(depth_ * ceil_div(sizeof(std::int64_t), sizeof(T)));
+    T* const memory = static_cast<T*>(scratch(Scratch::conv, (a_size + offsets_size + patch_size * team) * sizeof(T)));
+    std::int64_t* const offsets = reinterpret_cast<std::int64_t*>(memory + a_size);
+    for (std::int64_t c = 0, k = 0; c < g_.channels; ++c)
+      for (std::int64_t t = 0; t < taps_; ++t, ++k) offsets[k] = c * patch_.size + patch_.tap(g_.grid, t);
+    pack_weights(g_, rows_, row_panels_, memory);
+    share_out(team, ceil_div(pieces, together), [&](int thread, std::int64_t i) {
+      T* const patch = memory + a_size + offsets_size + thread * patch_size;
+      for (std::int64_t j = i * together; j < least((i + 1) * together, pieces); ++j) piece(j, memory, offsets, patch);
+    });
+  }
+
+ private:
+  static std::int64_t round(std::int64_t n) { return ceil_div(n, 64) * 64; }
+
+  void piece(std::int64_t index, const T* packed, const std::int64_t* offsets, T* patch) const {
+    const Box box = boxes_.at(index % boxes_.total());
+    const std::int64_t image = index / boxes_.total(), group = image % g_.groups;  // image: of one group
+    if (box.columns() == 0) return;
+    for (std::int64_t c = 0; c < g_.channels && depth_ > 0; ++c)
+      fill_patch(patch + c * patch_.size, g_.source + (image * g_.channels + c) * g_.grid.source(), g_.grid, patch_,
+                 box.first);
+    for (std::int64_t panel = 0; panel < row_panels_; ++panel)
+      for (std::int64_t x = 0; x < box.count[0]; ++x)
+        layer(box, x, image, group, panel, packed, offsets, patch + x * patch_.stride[0]);
+  }
+
+  // The lines of one box and layer, for one panel of rows.
+  void layer(const Box& box, std::int64_t x, std::int64_t image, std::int64_t group, std::int64_t panel,
+             const T* packed, const std::int64_t* offsets, const T* patch) const {
+    constexpr int W = Vec<T>::width;
+    const Axis &a = g_.grid.axis[0], &b = g_.grid.axis[1], &c = g_.grid.axis[2];
+    const std::int64_t row = rows_.begin(panel), result = g_.grid.result();
+    const int rows = static_cast<int>(rows_.begin(panel + 1) - row);
+    const T* const weights = packed + (group * g_.rows + row) * depth_;
+    const std::int64_t layer = a.out_first + (box.first[0] + x) * a.out_step, line = c.result * b.out_step;
+    for (std::int64_t z = 0; z < box.count[2];) {
+      const int vectors = static_cast<int>(least(most_vectors(rows), ceil_div(box.count[2] - z, W)));
+      const int lines = lines_together(rows, vectors);
+      const DirectTile<T>(&tiles)[2] = kDirectTiles<T>.at[rows - 1][vectors - 1];
+      Landing at{group * g_.rows + row, 0, result, line, c.out_step, least(vectors * W, box.count[2] - z)};
+      for (std::int64_t y = 0; y < box.count[1];) {
+        const bool several = lines > 1 && box.count[1] - y >= lines;
+        at.to = (image * g_.rows + row) * result +
+                (layer * b.result + b.out_first + box.first[1] * b.out_step) * c.result + y * line + c.out_first +
+                (box.first[2] + z) * c.out_step;
+        tiles[several](depth_, weights, patch + y * patch_.stride[1] + z, offsets, patch_.stride[1], g_, at);
+        y += several ? lines : 1;
+      }
+      z += vectors * W;
+    }
+  }
+
+  const Gather<T>& g_;
+  const std::int64_t taps_, depth_;
+  Boxes boxes_;
+  Patch patch_;
+  const std::int64_t row_panels_;
+  const Cut rows_;
+};
+
+struct InPlace {
+  template <class T>
+  static void run(const Gather<T>& g) {
+    Direct<T>(g).run();
+  }
+};
+
+}  // namespace
+
+void fill_conv_direct(ConvTable& t) {
+  constexpr int direct = static_cast<int>(ConvAlgorithm::direct),
+                depthwise = static_cast<int>(ConvAlgorithm::depthwise);
+  t.forward[direct] = t.forward[depthwise] = gather_forward<InPlace>;
+  t.data_gradient[direct] = t.data_gradient[depthwise] = gather_gradient<InPlace>;
+}
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

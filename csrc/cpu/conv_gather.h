@@ -1,0 +1,81 @@
+// Both passes that gather (conv_grid.h), as one piece of work for the algorithms that do it.
+#pragma once
+#include "cpu/conv_epilogue.h"
+#include "cpu/conv_grid.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+template <class T>
+struct Gather {
+  Grid grid;
+  std::int64_t batch, groups, channels, rows;  // of the source and of the result, to a group
+  const T *source, *weight;
+  GridWeight layout;
+  T* result;
+  Finish<T> finish;
+  bool weights_lie_in_order;  // row by row, as k runs
+  bool finish_apart;          // the result is complete only after several grids
+};
+
+// Panels of the weights as a tile reads them: to[k][row], k running over (channel, tap), for every panel of rows of
+// every group.
+template <class T>
+void pack_weights(const Gather<T>& g, const Cut& cut, std::int64_t panels, T* to) {
+  const Axis(&axis)[kConvDims] = g.grid.axis;
+  const std::int64_t k = g.channels * g.grid.taps();
+  parallel_for(g.groups * panels, 1 + (1 << 14) / (k + 1), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t group = i / panels, row = cut.begin(i % panels), rows = cut.begin(i % panels + 1) - row;
+      const T* const from = g.weight + group * g.layout.group + row * g.layout.row;
+      T* out = to + (group * g.rows + row) * k;
+      for (std::int64_t c = 0; c < g.channels; ++c)
+        for (std::int64_t x = 0; x < axis[0].taps; ++x)
+          for (std::int64_t y = 0; y < axis[1].taps; ++y)
+            for (std::int64_t z = 0; z < axis[2].taps; ++z, out += rows) {
+              const T* const w = from + c * g.layout.channel + g.layout.tap(g.grid, x, y, z);
+              for (std::int64_t r = 0; r < rows; ++r) out[r] = w[r * g.layout.row];
+            }
+    }
+  });
+}
+
+template <class Algorithm, class T>
+void forward_as(const ConvForward& f) {
+  const ConvShape& s = f.shape;
+  Algorithm::run(Gather<T>{forward_grid(s), s.batch, s.groups, s.group_in(), s.group_out(), static_cast<const T*>(f.x),
+                           static_cast<const T*>(f.weight), forward_weight(s), static_cast<T*>(f.y),
+                           Finish<T>(f.epilogue), true, false});
+}
+
+template <class Algorithm, class T>
+void gradient_as(const ConvDataGradient& f) {
+  const ConvShape& s = f.shape;
+  const Finish<T> finish(f.epilogue);
+  const bool apart = s.stride[2] != 1;
+  for_gradient_grids(s, [&](const Grid& grid) {
+    Algorithm::run(Gather<T>{grid, s.batch, s.groups, s.group_out(), s.group_in(), static_cast<const T*>(f.dy),
+                             static_cast<const T*>(f.weight), gradient_weight(s), static_cast<T*>(f.dx), finish, false,
+                             apart});
+  });
+  if (!apart || finish.nothing()) return;
+  parallel_for(s.batch * s.in_channels, 1 + (1 << 14) / s.in_size(), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      finish.run(static_cast<T*>(f.dx), i % s.in_channels, i * s.in_size(), s.in_size());
+  });
+}
+
+// Slots of the table.
+template <class Algorithm>
+void gather_forward(ConvForward f) {
+  f.shape.dtype == DType::f64 ? forward_as<Algorithm, double>(f) : forward_as<Algorithm, float>(f);
+}
+template <class Algorithm>
+void gather_gradient(ConvDataGradient f) {
+  f.shape.dtype == DType::f64 ? gradient_as<Algorithm, double>(f) : gradient_as<Algorithm, float>(f);
+}
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
