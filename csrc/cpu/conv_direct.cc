@@ -24,18 +24,34 @@ LAMINA_INLINE void gather_sums(std::int64_t depth, const T* a, const T* b, const
       for (int v = 0; v < V; ++v) sums[r][l][v] = Vec<T>(T(0));
   for (std::int64_t k = 0; k < depth; ++k, a += R) {
     const T* const p = b + offsets[k];
+    if constexpr (R > 4) {  // many rows: the vectors stay in registers while factors pass by
+      Vec<T> x[L][V];
 #pragma GCC unroll 4
-    for (int l = 0; l < L; ++l) {
-      Vec<T> x[V];
+      for (int l = 0; l < L; ++l)
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) x[v] = Vec<T>::load(p + l * line + v * W);
+        for (int v = 0; v < V; ++v) x[l][v] = Vec<T>::load(p + l * line + v * W);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Vec<T> factor(a[r]);
+#pragma GCC unroll 4
+        for (int l = 0; l < L; ++l)
 #pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sums[r][l][v] = fma(factor, x[v], sums[r][l][v]);
+          for (int v = 0; v < V; ++v) sums[r][l][v] = fma(factor, x[l][v], sums[r][l][v]);
       }
+      continue;
     }
+    // Few rows: the other way round.
+    Vec<T> factor[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) factor[r] = Vec<T>(a[r]);
+#pragma GCC unroll 4
+    for (int l = 0; l < L; ++l)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        const Vec<T> x = Vec<T>::load(p + l * line + v * W);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) sums[r][l][v] = fma(factor[r], x, sums[r][l][v]);
+      }
   }
 }
 
@@ -87,7 +103,7 @@ void direct_tile(std::int64_t depth, const T* a, const T* b, const std::int64_t*
 
 // So many vectors, and lines where these alone leave accumulators idle, go with R rows into the registers.
 constexpr int kMostRows = 6;
-constexpr int most_vectors(int rows) { return rows <= 2 ? 4 : rows <= 4 ? 3 : 2; }
+constexpr int most_vectors(int rows) { return rows <= 3 ? 4 : rows <= 4 ? 3 : 2; }
 constexpr int lines_together(int rows, int vectors) { return rows > 1 ? 1 : vectors > 2 ? 2 : 4; }
 
 template <class T>

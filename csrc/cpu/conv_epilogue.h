@@ -30,6 +30,14 @@ struct Finish {
                        ? nullptr
                        : table().elementwise.unary[static_cast<int>(e.activation)][static_cast<int>(kTypeOf<T>)]) {}
 
+  // For a part of the result that begins so many elements into it.
+  Finish from(std::int64_t offset) const {
+    Finish part = *this;
+    if (residual) part.residual += offset;
+    if (z) part.z += offset;
+    return part;
+  }
+
   bool nothing() const { return !bias && !residual && !z && !relu && !activation; }
 
   // The vector that begins `offset` elements into the result; `lanes` of it exist.

@@ -49,16 +49,24 @@ void forward_as(const ConvForward& f) {
                            Finish<T>(f.epilogue), true, false});
 }
 
+constexpr std::int64_t kNearElements = 1 << 20;
+
 template <class Algorithm, class T>
 void gradient_as(const ConvDataGradient& f) {
   const ConvShape& s = f.shape;
   const Finish<T> finish(f.epilogue);
   const bool apart = s.stride[2] != 1;
-  for_gradient_grids(s, [&](const Grid& grid) {
-    Algorithm::run(Gather<T>{grid, s.batch, s.groups, s.group_out(), s.group_in(), static_cast<const T*>(f.dy),
-                             static_cast<const T*>(f.weight), gradient_weight(s), static_cast<T*>(f.dx), finish, false,
-                             apart});
-  });
+  // All grids write into the same lines of dx: some images at a time, so that these stay near.
+  const bool several = s.stride[0] * s.stride[1] * s.stride[2] > 1;
+  const std::int64_t image = s.in_channels * s.in_size();
+  const std::int64_t images = several ? most(1, least(s.batch, kNearElements / image)) : s.batch;
+  for (std::int64_t n = 0; n < s.batch; n += images)
+    for_gradient_grids(s, [&](const Grid& grid) {
+      Algorithm::run(Gather<T>{grid, least(images, s.batch - n), s.groups, s.group_out(), s.group_in(),
+                               static_cast<const T*>(f.dy) + n * s.out_channels * s.out_size(),
+                               static_cast<const T*>(f.weight), gradient_weight(s), static_cast<T*>(f.dx) + n * image,
+                               apart ? Finish<T>(ConvEpilogue{}) : finish.from(n * image), false, apart});
+    });
   if (!apart || finish.nothing()) return;
   parallel_for(s.batch * s.in_channels, 1 + (1 << 14) / s.in_size(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)

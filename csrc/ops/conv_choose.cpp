@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kNames[] = {"im2col", "implicit", "direct", "winograd2", "winograd4", "depthwise"};
 static_assert(sizeof kNames / sizeof *kNames == kConvAlgorithms);
 
-constexpr std::int64_t kVeryFewRows = 8, kFewRows = 16, kDirectChannels = 256;
+constexpr std::int64_t kFewRows = 16, kDirectChannels = 256;
 
 std::atomic<ConvPreference> preference{ConvPreference{}};
 
@@ -87,14 +87,14 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   if (asked.algorithm != ConvAlgorithm::count && can(asked.algorithm)) return asked.algorithm;
   if (can(ConvAlgorithm::depthwise)) return ConvAlgorithm::depthwise;
 
+  if (asked.winograd && winograd_takes(s) && winograd_pays(pass, s))
+    if (const ConvAlgorithm a = better_winograd(pass, s); can(a)) return a;
+
   // For few rows of the product, packing a panel costs as much as multiplying by it.
   const std::int64_t rows = pass == ConvPass::forward ? s.group_out() : s.group_in();
   const std::int64_t gathered = pass == ConvPass::forward ? s.group_in() : s.group_out();
-  const bool direct = s.taps() > 1 && gathered <= kDirectChannels && can(ConvAlgorithm::direct);
-  if (direct && rows <= kVeryFewRows) return ConvAlgorithm::direct;
-  if (asked.winograd && winograd_takes(s) && winograd_pays(pass, s))
-    if (const ConvAlgorithm a = better_winograd(pass, s); can(a)) return a;
-  if (direct && rows <= kFewRows) return ConvAlgorithm::direct;
+  if (s.taps() > 1 && rows <= kFewRows && gathered <= kDirectChannels && can(ConvAlgorithm::direct))
+    return ConvAlgorithm::direct;
   return can(ConvAlgorithm::implicit) ? ConvAlgorithm::implicit : ConvAlgorithm::im2col;
 }
 
