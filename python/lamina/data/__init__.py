@@ -1,5 +1,6 @@
 """Data sets, the loader, splits, normalisation and readers of files."""
 
+from lamina.data import augment as augment
 from lamina.data.bundled import bundled as bundled
 from lamina.data.dataset import ConcatDataset as ConcatDataset
 from lamina.data.dataset import Dataset as Dataset

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice, repeat
 from typing import Any, Protocol
 
@@ -104,7 +105,9 @@ class DataLoader:
     """Iterates over a data set in batches. `num_workers` threads make `prefetch_factor` batches each ahead of their use;
     with 0 they are made when asked for. Shuffling follows `seed`, else the generator (the default one if none is given).
 
-    A data set with `batch(indices)` and no `collate_fn` is read a batch at a time; any other sample by sample.
+    A data set with `batch(indices)` and no `collate_fn` is read a batch at a time; any other sample by sample. `transform`
+    (lamina.data.augment) changes a batch, or the first member of one that is a tuple; its generator depends on the seed,
+    the epoch and the number of the batch.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class DataLoader:
         *,
         seed: int | None = None,
         generator: Generator | None = None,
+        transform: Callable[[Any, Generator], Any] | None = None,
     ) -> None:
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
             raise ValueError("DataLoader: batch_sampler takes the place of batch_size, shuffle, sampler and drop_last")
@@ -138,7 +142,7 @@ class DataLoader:
             raise ValueError("DataLoader: the data set is empty")
         self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
         self.sampler, self.batch_sampler, self.collate_fn = sampler, batch_sampler, collate_fn
-        self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
+        self.num_workers, self.prefetch_factor, self.transform = num_workers, prefetch_factor, transform
         if seed is None and shuffle:
             seed = int(lamina.randint(2**62, (1,), generator=generator))
         self.seed = seed or 0
@@ -157,7 +161,7 @@ class DataLoader:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """The batches of an epoch from the `start`-th on."""
-        jobs = islice(self._jobs(epoch), start, None)
+        jobs = islice(self._transformed(epoch), start, None)
         return self._threaded(jobs) if self.num_workers else (job() for job in jobs)
 
     def order(self, epoch: int) -> Tensor:
@@ -194,6 +198,19 @@ class DataLoader:
                 return
             yield lambda chunk=chunk, position=position: self._collate(chunk, position)  # type: ignore[misc]
             position += len(chunk)
+
+    def _transformed(self, epoch: int) -> Iterator[Callable[[], Any]]:
+        jobs = self._jobs(epoch)
+        if self.transform is None:
+            return jobs
+        return (partial(self._transform, job, epoch, number) for number, job in enumerate(jobs))
+
+    def _transform(self, job: Callable[[], Any], epoch: int, number: int) -> Any:
+        assert self.transform is not None  # _transformed
+        batch, generator = job(), generator_of(self.seed, epoch, number)
+        if not isinstance(batch, tuple):
+            return self.transform(batch, generator)
+        return (self.transform(batch[0], generator), *batch[1:])
 
     def _fetch(self, indices: Tensor, epoch: int) -> Any:
         if self.collate_fn is None and hasattr(self.dataset, "batch"):
