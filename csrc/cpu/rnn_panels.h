@@ -122,9 +122,9 @@ struct GatePanels {
   }
   // sums[rows][gates][kUnits] = a[rows, depth] · the panel, a part of k at a time that stays close for all rows.
   void multiply(std::int64_t panel, const T* a, int rows, T* sums) const {
-    constexpr std::int64_t kPart = kPanelBytes / (kCols * sizeof(T));
-    for (std::int64_t k = 0; k < depth; k += kPart) {
-      const std::int64_t part = depth - k < kPart ? depth - k : kPart;
+    const std::int64_t most = rows == 1 ? depth : kPanelBytes / static_cast<std::int64_t>(kCols * sizeof(T));
+    for (std::int64_t k = 0; k < depth; k += most) {
+      const std::int64_t part = depth - k < most ? depth - k : most;
       const T* const b = packed + (panel * depth + k) * kCols;
       if (rows == 1) {
         single_row<T, gates * kVecs>(part, a + k, b, sums, k > 0);
@@ -156,10 +156,13 @@ struct ReturnPanels {
   }
   // sums[rows][kTileCols] = Σ over gates of d[rows, blocks[gate] · units …] · weight
   void multiply(std::int64_t panel, const T* d, std::int64_t d_row, const int* blocks, int rows, T* sums) const {
-    constexpr std::int64_t kDepth = kPanelBytes / (kTileCols<T> * sizeof(T));
-    for (int g = 0; g < gates; ++g)
-      for (std::int64_t k = 0; k < units; k += kDepth) {
-        const std::int64_t depth = units - k < kDepth ? units - k : kDepth;
+    const std::int64_t most =
+        rows == 1 ? units * gates : kPanelBytes / static_cast<std::int64_t>(kTileCols<T> * sizeof(T));
+    for (int g = 0, end; g < gates; g = end) {
+      for (end = g + 1; end < gates && blocks[end] == blocks[end - 1] + 1;) ++end;  // as one long sum
+      const std::int64_t all = (end - g) * units;
+      for (std::int64_t k = 0; k < all; k += most) {
+        const std::int64_t depth = all - k < most ? all - k : most;
         const T *const from = d + blocks[g] * units + k, *const b = at(panel, g) + k * kTileCols<T>;
         const bool accumulate = g > 0 || k > 0;
         if (rows == 1) {
@@ -171,6 +174,7 @@ struct ReturnPanels {
                                                         sums + row * kTileCols<T>, kTileCols<T>, accumulate);
         });
       }
+    }
   }
 };
 
