@@ -2,4 +2,7 @@
 
 from lamina.models.alexnet import *  # noqa: F403
 from lamina.models.convert import *  # noqa: F403
+from lamina.models.googlenet import *  # noqa: F403
 from lamina.models.lenet import *  # noqa: F403
+from lamina.models.resnet import *  # noqa: F403
+from lamina.models.vgg import *  # noqa: F403
