@@ -151,6 +151,7 @@ def test_building_needs_no_second_copy():
 
 
 SMALL = {
+    "YOLO": (lambda: models.YOLO(2, 1, 3, width=4), (2, 3, 16, 16)),
     "LeNet5": (lambda: models.LeNet5(), (2, 1, 32, 32)),
     "resnet18": (lambda: models.resnet18(5), (2, 3, 33, 40)),
     "bottlenecks": (lambda: models.ResNet(models.Bottleneck, (1, 1, 1, 1), 5), (2, 3, 32, 32)),
@@ -214,6 +215,18 @@ def test_the_way_past_of_small_nets_has_no_weights():
     out = shortcut(x)
     assert lamina.equal(out[:, :3], x[:, :, ::2, ::2])
     assert out.shape == (2, 6, 2, 3) and float(out[:, 3:].abs().sum()) == 0
+
+
+def test_yolo_says_numbers_and_probabilities():
+    model = models.YOLO(grid=3, boxes=2, classes=4, channels=1, width=4)
+    out = model(lamina.randn(2, 1, 24, 24))
+    assert out.shape == (2, 3, 3, 14)
+    assert float(out.min()) > 0 and float(out.max()) < 1
+    assert lamina.allclose(out[..., 10:].sum(-1), lamina.ones(2, 3, 3))
+    with pytest.raises(ValueError, match=r"expected images \(N, C, 24, 24\) for a grid of 3"):
+        model(lamina.randn(2, 1, 24, 32))
+    with pytest.raises(ValueError, match="must be at least 1, got 0, 2, 3, 16"):
+        models.YOLO(0)
 
 
 def test_googlenet_has_three_answers_in_training_and_one_after_it():

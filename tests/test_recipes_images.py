@@ -9,10 +9,14 @@ import pytest
 
 import lamina
 from lamina.__main__ import main
-from lamina.recipes import _faces, _images, siamese, sliding
+from lamina.recipes import _faces, _images, _scenes, captions, resnet, siamese, sliding, transfer
 from lamina.train import plots
 
 TINY = {  # settings, by how much the loss must fall, pictures
+    "captions": ("scenes=60 hidden=24 epochs=3 batch=10 lr=0.01", 0.8, ["captions.png", "curves.png"]),
+    "resnet": ("depths=8,14 width=4 samples=80 epochs=3 batch=16", 0.95, ["resnet.png"]),
+    "transfer": ("known=4 photos=10 others=3 counts=1,3 epochs=3 steps=5 batch=8", 0.9, ["transfer.png"]),
+    "yolo": ("grid=3 scenes=40 things=1 width=4 epochs=3 batch=8", 0.8, ["detections.png", "curves.png"]),
     "lenet": ("copies=0 epochs=2 batch=16", 0.6, ["curves.png", "filters.png", "maps.png", "mistakes.png"]),
     "siamese": (
         "persons=8 pairs=200 strangers=6 stored=4 asked=40 epochs=2 batch=16",
@@ -100,6 +104,69 @@ def test_sheets_and_what_is_found_on_them():
     images, classes = sliding.windows(digits, 50, 5, random).tensors
     assert images.shape == (50, 1, 32, 32)
     assert 15 < int((classes == sliding.NOTHING).sum()) < 35
+
+
+def test_scenes_are_what_they_say():
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        seen = _scenes.scene(40, 1, 3, random)
+        assert 1 <= len(seen.things) <= 3
+        ground = np.ones((40, 40), bool)
+        for thing in seen.things:
+            x1, y1, x2, y2 = thing.box
+            assert 0 <= x1 < x2 <= 40 and 0 <= y1 < y2 <= 40
+            middle = seen.image[:, int((y1 + y2) / 2), int((x1 + x2) / 2)].numpy()
+            assert np.abs(middle - _scenes.COLOURS[thing.colour]).max() < 0.3
+            ground[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = False
+        assert seen.image.numpy()[:, ground].max() < 0.6  # nothing beside the boxes
+    things = [_scenes.Thing(0, "red", (20, 0, 30, 10)), _scenes.Thing(1, "blue", (0, 0, 9, 9))]
+    assert _scenes.sentence(_scenes.Scene(seen.image, things)) == "a blue square left of a red circle"
+
+
+def test_captions_end():
+    random = np.random.default_rng(0)
+    scenes = [_scenes.scene(captions.SIDE, 1, 2, random) for _ in range(20)]
+    images, before, after = captions.dataset(scenes).tensors
+    for row, seen in enumerate(scenes):
+        words = [captions.WORDS[w] for w in after[row].tolist() if w != captions.IGNORED]
+        assert " ".join(words) == _scenes.sentence(seen) + " <end>"
+        assert before[row, 0] == captions.BEGIN
+        assert before[row, 1 : len(words)].tolist() == after[row, : len(words) - 1].tolist()
+    model = captions.Captioner("LSTM", 8)
+    assert model(images, before).shape == (20, len(captions.WORDS), captions.LONGEST)
+    assert len(captions.describe(model, images, 3)) == 20
+
+
+def test_what_is_frozen_stays_and_what_is_not_moves():
+    lamina.manual_seed(0)
+    random = np.random.default_rng(0)
+    persons = _faces.people(3, random)
+    few = transfer.album(persons, 2, random)
+    assert few.tensors[1].tolist() == [0, 1, 2, 0, 1, 2]
+    settings = transfer.Settings(others=3, steps=3, batch=4)
+    source = transfer.network(7)
+    for way in transfer.WAYS:
+        model = transfer.prepared(way, source, few.tensors[0], settings)
+        assert (lamina.equal(model[0][0].weight, source[0][0].weight)) == (
+            "layer" in way and "-wise" not in way or "taken" in way
+        )
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        transfer.learn(model, few, settings)
+        moved = {
+            name.split(".")[0] for name, tensor in model.state_dict().items() if not lamina.equal(tensor, before[name])
+        }
+        assert moved == ({"4"} if way.startswith("frozen") else {"0", "1", "2", "3", "4"})
+
+
+def test_augmented_images_are_moved_and_mirrored():
+    images = lamina.arange(2 * 32 * 32).float().reshape(2, 1, 32, 32)
+    data = resnet.Augmented(images, lamina.tensor([0, 1]))
+    seen, labels = data.batch(lamina.tensor([1, 0]))
+    assert seen.shape == (2, 1, 32, 32) and labels.tolist() == [1, 0]
+    for image, label in zip(seen, labels.tolist(), strict=True):
+        values = set(image.flatten().tolist()) - {0.0}
+        assert values <= set(images[label].flatten().tolist())
+        assert len(values) > 28 * 28 - 2
 
 
 def test_pictures_of_filters_in_colour_and_not(tmp_path):

@@ -6,3 +6,4 @@ from lamina.models.googlenet import *  # noqa: F403
 from lamina.models.lenet import *  # noqa: F403
 from lamina.models.resnet import *  # noqa: F403
 from lamina.models.vgg import *  # noqa: F403
+from lamina.models.yolo import *  # noqa: F403

@@ -11,6 +11,10 @@ from lamina.recipes.settings import Recipe, UsageError
 RECIPES = {
     "mlp": "a multi-layer perceptron reads handwritten digits (scikit-learn's; MNIST from a folder of yours)",
     "lenet": "LeNet-5 reads handwritten digits (scikit-learn's, enlarged; MNIST from a folder of yours)",
+    "captions": "a sentence for each made-up scene: a convolutional net looks, a recurrent one speaks",
+    "transfer": "new persons told apart by a net that knows others: frozen, all trained, or pre-trained layer by layer",
+    "yolo": "YOLO finds shapes on made-up scenes: boxes, classes, mean average precision",
+    "resnet": "deep plain nets and residual ones: the picture of the ResNet paper in small",
     "sliding": "digits on a large sheet, found by a LeNet in one convolutional pass",
     "siamese": "persons verified and recognised by the distance of what a net makes of their faces",
     "gaussian": "regression that knows how sure it is: mean and variance by Gaussian NLL",
