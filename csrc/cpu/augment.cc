@@ -26,6 +26,21 @@ LAMINA_INLINE In stored(float v) {
     return to_byte(v);
 }
 
+template <class In>
+LAMINA_INLINE Vec<float> load_pixels(const In* p, int lanes) {
+  if constexpr (std::is_same_v<In, float>)
+    return lanes == Vec<float>::width ? Vec<float>::load(p) : Vec<float>::load(p, lanes);
+  else
+    return from_bytes<float>(p, lanes);
+}
+template <class Out>
+LAMINA_INLINE void store_pixels(Vec<float> v, Out* p, int lanes) {
+  if constexpr (std::is_same_v<Out, float>)
+    lanes == Vec<float>::width ? v.store(p) : v.store(p, lanes);
+  else
+    to_bytes(v, p, lanes);
+}
+
 // ---- places ----
 
 constexpr std::int64_t kRun = 256;  // pixels of a row whose places are found at once
@@ -39,43 +54,102 @@ struct Places {
   bool whole;  // every place is one pixel
 };
 
-LAMINA_INLINE float clamped(float x, std::int64_t size) {
-  const float last = static_cast<float>(size - 1);
-  return x > 0 ? (x < last ? x : last) : 0;  // NaN: 0
+LAMINA_INLINE Vec<float> clamped(Vec<float> x, float last) { return max(min(Vec<float>(last), x), Vec<float>(0)); }
+
+// Pixels are counted in float32, which can do so up to 2^24.
+LAMINA_INLINE void find(const Sampling& s, std::int64_t image, std::int64_t v, std::int64_t begin, Places& p) {
+  using V = Vec<float>;
+  constexpr int W = V::width;
+  const float* m = s.matrices + image * 6;
+  const std::int64_t row = (image * 2 * s.out_height + v) * s.out_width + begin, plane = s.out_height * s.out_width;
+  const V width(static_cast<float>(s.in_width)), height(static_cast<float>(s.in_height)), one(1), zero(0);
+  const float last_column = static_cast<float>(s.in_width - 1), last_line = static_cast<float>(s.in_height - 1);
+  p.n = s.out_width - begin < kRun ? s.out_width - begin : kRun;
+  const V x0(m[1] * static_cast<float>(v) + m[2]), y0(m[4] * static_cast<float>(v) + m[5]);
+  alignas(64) static constexpr float kFirst[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const V first = V::load(kFirst) + V(static_cast<float>(begin));
+  for (std::int64_t i = 0; i < p.n; i += W) {
+    const V u = first + V(static_cast<float>(i));
+    V x = fma(V(m[0]), u, x0), y = fma(V(m[3]), u, y0);
+    if (s.shifts) {
+      const int lanes = static_cast<int>(p.n - i < W ? p.n - i : W);
+      x += V::load(s.shifts + row + i, lanes);
+      y += V::load(s.shifts + row + plane + i, lanes);
+    }
+    if (s.edge) x = clamped(x, last_column), y = clamped(y, last_line);
+    const Mask<float> near = (x > V(-1)) & (x < width) & (y > V(-1)) & (y < height);  // NaN is far
+    x = select(near, x, zero), y = select(near, y, zero);
+    const V left = floor(x), top = floor(y), far_x = x - left, far_y = y - top;
+    const V w0 = select(near & (left >= zero), one - far_x, zero),
+            w1 = select(near & (left < V(last_column)), far_x, zero), h0 = select(top >= zero, one - far_y, zero),
+            h1 = select(top < V(last_line), far_y, zero);
+    const V c0 = max(left, zero), c1 = min(left + one, V(last_column));
+    const V r0 = max(top, zero) * width, r1 = min(top + one, V(last_line)) * width;
+    to_ints(r0 + c0).store(p.at[0] + i);
+    to_ints(r0 + c1).store(p.at[1] + i);
+    to_ints(r1 + c0).store(p.at[2] + i);
+    to_ints(r1 + c1).store(p.at[3] + i);
+    (w0 * h0).store(p.part[0] + i);
+    (w1 * h0).store(p.part[1] + i);
+    (w0 * h1).store(p.part[2] + i);
+    (w1 * h1).store(p.part[3] + i);
+    ((one - (w0 + w1) * (h0 + h1)) * V(s.fill)).store(p.outside + i);
+  }
 }
 
-LAMINA_INLINE void find(const Sampling& s, std::int64_t image, std::int64_t v, std::int64_t begin, Places& p) {
-  const float* m = s.matrices + image * 6;
-  const std::int64_t row = (image * 2 * s.out_height + v) * s.out_width, plane = s.out_height * s.out_width;
-  const float width = static_cast<float>(s.in_width), height = static_cast<float>(s.in_height);
-  p.n = s.out_width - begin < kRun ? s.out_width - begin : kRun;
-  const float x0 = m[1] * static_cast<float>(v) + m[2], y0 = m[4] * static_cast<float>(v) + m[5];
-  p.whole = true;
-  for (std::int64_t i = 0; i < p.n; ++i) {
-    const float u = static_cast<float>(begin + i);
-    float x = fma(m[0], u, x0), y = fma(m[3], u, y0);
-    if (s.shifts) {
-      x += s.shifts[row + begin + i];
-      y += s.shifts[row + plane + begin + i];
+// An image that is only moved by whole pixels and mirrored: column and row are c + along · u and r + down · v.
+struct Move {
+  std::int64_t c, r, along, down;
+  bool whole;
+
+  explicit LAMINA_INLINE Move(const Sampling& s, std::int64_t image) {
+    const float* m = s.matrices + image * 6;
+    const float far = static_cast<float>(1 << 24);
+    whole = !s.shifts && !s.edge && abs(m[0]) == 1 && abs(m[4]) == 1 && m[1] == 0 && m[3] == 0 && m[2] == floor(m[2]) &&
+            m[5] == floor(m[5]) && abs(m[2]) < far && abs(m[5]) < far;
+    if (!whole) return;
+    along = m[0] > 0 ? 1 : -1, down = m[4] > 0 ? 1 : -1;
+    c = static_cast<std::int64_t>(m[2]), r = static_cast<std::int64_t>(m[5]);
+  }
+};
+
+template <class In>
+void move(const Sampling& s, const Move& m, const In* x, In* y) {
+  const auto within = [](std::int64_t i, std::int64_t n) { return i < 0 ? 0 : i > n ? n : i; };
+  // Outputs from `from` to `to` lie in the image.
+  const std::int64_t from = within(m.along > 0 ? -m.c : m.c - s.in_width + 1, s.out_width),
+                     to = within(m.along > 0 ? s.in_width - m.c : m.c + 1, s.out_width);
+  const In fill = stored<In>(s.fill);
+  for (std::int64_t v = 0; v < s.out_height; ++v, y += s.out_width) {
+    const std::int64_t line = m.r + m.down * v;
+    const bool inside = line >= 0 && line < s.in_height && from < to;
+    const std::int64_t begin = inside ? from : s.out_width, end = inside ? to : s.out_width;
+    for (std::int64_t u = 0; u < begin; ++u) y[u] = fill;
+    if (inside) {
+      const In* row = x + line * s.in_width + m.c;
+      if (m.along > 0)
+        __builtin_memcpy(y + begin, row + begin, static_cast<std::size_t>(end - begin) * sizeof(In));
+      else
+        for (std::int64_t u = begin; u < end; ++u) y[u] = row[-u];
     }
-    if (s.edge) x = clamped(x, s.in_width), y = clamped(y, s.in_height);
-    const bool near = x > -1 && x < width && y > -1 && y < height;  // NaN is far
-    const float left = near ? floor(x) : 0, top = near ? floor(y) : 0, far_x = near ? x - left : 0,
-                far_y = near ? y - top : 0;
-    const auto column = static_cast<std::int32_t>(left), line = static_cast<std::int32_t>(top);
-    const auto last_column = static_cast<std::int32_t>(s.in_width - 1),
-               last_line = static_cast<std::int32_t>(s.in_height - 1);
-    const bool in_left = near && column >= 0, in_right = near && column < last_column, in_top = line >= 0,
-               in_bottom = line < last_line;
-    const std::int32_t c0 = column >= 0 ? column : 0, c1 = column < last_column ? column + 1 : last_column;
-    const auto across = static_cast<std::int32_t>(s.in_width);
-    const std::int32_t r0 = (line >= 0 ? line : 0) * across, r1 = (line < last_line ? line + 1 : last_line) * across;
-    p.at[0][i] = r0 + c0, p.at[1][i] = r0 + c1, p.at[2][i] = r1 + c0, p.at[3][i] = r1 + c1;
-    const float w0 = in_left ? 1 - far_x : 0, w1 = in_right ? far_x : 0, h0 = in_top ? 1 - far_y : 0,
-                h1 = in_bottom ? far_y : 0;
-    p.part[0][i] = w0 * h0, p.part[1][i] = w1 * h0, p.part[2][i] = w0 * h1, p.part[3][i] = w1 * h1;
-    p.outside[i] = 1 - (w0 + w1) * (h0 + h1);
-    p.whole = p.whole && far_x == 0 && far_y == 0;
+    for (std::int64_t u = end; u < s.out_width; ++u) y[u] = fill;
+  }
+}
+
+template <class In>
+void blend(const Places& p, const In* x, In* y) {
+  float blended[kRun];
+  for (std::int64_t i = 0; i < p.n; ++i) {
+    const float upper =
+        p.part[0][i] * static_cast<float>(x[p.at[0][i]]) + p.part[1][i] * static_cast<float>(x[p.at[1][i]]);
+    const float lower =
+        p.part[2][i] * static_cast<float>(x[p.at[2][i]]) + p.part[3][i] * static_cast<float>(x[p.at[3][i]]);
+    blended[i] = upper + lower + p.outside[i];
+  }
+  using V = Vec<float>;
+  for (std::int64_t i = 0; i < p.n; i += V::width) {
+    const int lanes = static_cast<int>(p.n - i < V::width ? p.n - i : V::width);
+    store_pixels(V::load(blended + i), y + i, lanes);
   }
 }
 
@@ -83,45 +157,28 @@ template <class In>
 void sample(Sampling s, void* out) {
   const std::int64_t in = s.in_height * s.in_width, outputs = s.out_height * s.out_width;
   for_images(s.images, s.channels * outputs, [&](std::int64_t n) {
+    const In* x = static_cast<const In*>(s.x) + n * s.channels * in;
+    In* y = static_cast<In*>(out) + n * s.channels * outputs;
+    const Move m(s, n);
+    if (m.whole) {
+      for (std::int64_t c = 0; c < s.channels; ++c) move(s, m, x + c * in, y + c * outputs);
+      return;
+    }
     Places p;
     for (std::int64_t v = 0; v < s.out_height; ++v)
       for (std::int64_t begin = 0; begin < s.out_width; begin += kRun) {
         find(s, n, v, begin, p);
-        for (std::int64_t c = 0; c < s.channels; ++c) {
-          const In* x = static_cast<const In*>(s.x) + (n * s.channels + c) * in;
-          In* y = static_cast<In*>(out) + (n * s.channels + c) * outputs + v * s.out_width + begin;
-          if (p.whole) {
-            const In fill = stored<In>(s.fill);
-            for (std::int64_t i = 0; i < p.n; ++i) y[i] = p.outside[i] == 0 ? x[p.at[0][i]] : fill;
-            continue;
-          }
-          for (std::int64_t i = 0; i < p.n; ++i) {
-            const float upper =
-                p.part[0][i] * static_cast<float>(x[p.at[0][i]]) + p.part[1][i] * static_cast<float>(x[p.at[1][i]]);
-            const float lower =
-                p.part[2][i] * static_cast<float>(x[p.at[2][i]]) + p.part[3][i] * static_cast<float>(x[p.at[3][i]]);
-            y[i] = stored<In>(upper + lower + p.outside[i] * s.fill);
-          }
-        }
+        for (std::int64_t c = 0; c < s.channels; ++c) blend(p, x + c * in, y + c * outputs + v * s.out_width + begin);
       }
   });
 }
 
 // ---- colours ----
 
-template <class In>
-LAMINA_INLINE Vec<float> load_pixels(const In* p, int lanes) {
-  if constexpr (std::is_same_v<In, float>)
-    return Vec<float>::load(p, lanes);
-  else
-    return from_bytes<float>(p, lanes);
-}
-template <class Out>
-LAMINA_INLINE void store_pixels(Vec<float> v, Out* p, int lanes) {
-  if constexpr (std::is_same_v<Out, float>)
-    v.store(p, lanes);
-  else
-    to_bytes(v, p, lanes);
+LAMINA_INLINE bool is_diagonal(const float* m, std::int64_t n) {
+  for (std::int64_t i = 0; i < n * n; ++i)
+    if (i % (n + 1) != 0 && m[i] != 0) return false;
+  return true;
 }
 
 template <class In, class Out>
@@ -132,6 +189,18 @@ void recolour(Colours c, Out* out) {
     const In* x = static_cast<const In*>(c.x) + n * c.channels * c.pixels;
     Out* y = out + n * c.channels * c.pixels;
     const float *m = c.matrices + n * c.channels * c.channels, *offset = c.offsets + n * c.channels;
+    if (is_diagonal(m, c.channels)) {
+      for (std::int64_t k = 0; k < c.channels; ++k) {
+        const V by(m[k * c.channels + k]), add(offset[k]);
+        const In* from = x + k * c.pixels;
+        Out* to = y + k * c.pixels;
+        std::int64_t i = 0;
+        for (; i + W <= c.pixels; i += W) store_pixels(fma(load_pixels(from + i, W), by, add), to + i, W);
+        if (const int rest = static_cast<int>(c.pixels - i))
+          store_pixels(fma(load_pixels(from + i, rest), by, add), to + i, rest);
+      }
+      return;
+    }
     for (std::int64_t i = 0; i < c.pixels; i += W) {
       const int lanes = static_cast<int>(c.pixels - i < W ? c.pixels - i : W);
       V colour[kMostColours];

@@ -40,9 +40,9 @@ Tensor sample_places(const Tensor& images, const Tensor& matrices, const Tensor&
   check(height > 0 && width > 0 && x.shape()[2] > 0 && x.shape()[3] > 0, op, ": images must have pixels, got ",
         x.shape(), " to become ", Dims{height, width});
   constexpr std::int64_t most = std::int64_t{1} << 24;  // what float32 can count
-  check(x.shape()[2] < most && x.shape()[3] < most && x.shape()[2] * x.shape()[3] < (std::int64_t{1} << 31) &&
-            height < most && width < most,
-        op, ": images are too large: ", x.shape());
+  check(
+      x.shape()[2] < most && x.shape()[3] < most && x.shape()[2] * x.shape()[3] < most && height < most && width < most,
+      op, ": images must have fewer than 2^24 pixels, got ", x.shape(), " to become ", Dims{height, width});
   const Tensor m = checked(op, "matrices", matrices, DType::f32, {n, 6});
   const Tensor s = shifts.defined() ? checked(op, "shifts", shifts, DType::f32, {n, 2, height, width}) : Tensor();
   const Tensor y = empty({n, x.shape()[1], height, width}, x.dtype(), x.device());
