@@ -20,7 +20,6 @@ by a constant, comparisons in `where`, and the functions of this module. Called 
 
 from __future__ import annotations
 
-import inspect
 import operator
 
 from lamina import _C
@@ -275,6 +274,8 @@ class Cell:
     """A function of gates and states that CustomRNN can run; see lamina.nn.cells."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        import inspect  # which takes longer to load than all of lamina.nn
+
         self.function = function
         self.__name__ = getattr(function, "__name__", "cell")
         self.__doc__ = function.__doc__ or type(self).__doc__
