@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,8 @@ def test_in_a_captured_step() -> None:
         layer.load_state_dict(start)
         return [to_numpy(step(batch)).tobytes() for batch in x]
 
-    assert run(step) == run(lamina.capture(step))
+    captured = run(lamina.capture(step))  # before the layer has ever run
+    assert run(step) == captured
 
 
 def test_one_step_and_repr() -> None:
@@ -173,6 +175,19 @@ def test_one_step_and_repr() -> None:
     assert "CustomRNN(3, 4, cell peephole(i, f, g, o, *, h, c, p_i=0.1, p_f=-0.2, p_o=0))" in repr(
         nn.CustomRNN(peephole, 3, 4)
     )
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.CustomRNN(peephole, 3, 4), lambda: nn.GRU(3, 4, layer_norm=True), lambda: nn.LSTM(3, 4)]
+)
+def test_a_layer_that_has_run_can_be_copied(make: Any) -> None:
+    layer, x = make(), lamina.randn(5, 2, 3)
+    before = to_numpy(layer(x)[0]).copy()
+    twin = copy.deepcopy(layer)
+    np.testing.assert_array_equal(to_numpy(twin(x)[0]), before)
+    twin.weight_hh_l0.data.zero_()
+    np.testing.assert_array_equal(to_numpy(layer(x)[0]), before)
+    assert (to_numpy(twin(x)[0]) != before).any()
 
 
 OUTSIDE = lamina.ones(4)

@@ -45,6 +45,9 @@ class Kind:
         self.states = tuple(custom.states) if custom else ("h", "c") if has_cell_state else ("h",)
         self._programs: dict[bool, Any] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Kind:
+        return self  # nothing of it changes: copies of a layer share it
+
     def program(self, bias: bool) -> Any:
         """Compiled when it is first wanted."""
         assert self.custom is not None

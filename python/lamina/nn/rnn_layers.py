@@ -61,6 +61,8 @@ class Recurrent(Module):
         self.kind, self.input_size, self.hidden_size, self.bias = kind, input_size, hidden_size, bias
         self.leak, self.forget_bias, self.orthogonal = leak, forget_bias, orthogonal
         self.zoneout = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout if len(kind.states) == 2 else 0.0)
+        if kind.custom is not None:
+            kind.program(bias)  # now: a step that is captured at its first call keeps no memory made within
         _is_share(owner, **{"zoneout of h": self.zoneout[0], "zoneout of c": self.zoneout[1]})
 
     @property
