@@ -169,11 +169,43 @@ void spread(const Pool& p, const T* dy, T* dx) {
     }
 }
 
+// The same where all windows have one divisor and fit into a run, paddings and all.
+template <class T>
+void spread_evenly(const Pool& p, const T* dy, T* dx) {
+  using V = Vec<T>;
+  const PoolAxis& row = p.axis[2];
+  const T share =
+      static_cast<T>(1 / divisor(p, window_of(p.axis[0], 0), window_of(p.axis[1], 0), window_of(p.axis[2], 0)));
+  T line[kSpan];
+  for (std::int64_t od = 0; od < p.axis[0].out; ++od)
+    for (std::int64_t oh = 0; oh < p.axis[1].out; ++oh, dy += row.out) {
+      const Window d = window_of(p.axis[0], od), h = window_of(p.axis[1], oh);
+      for (std::int64_t begin = 0; begin < row.out;) {
+        const RowRun r = run_from(row, begin);
+        for (std::int64_t i = 0; i < r.right - r.left; ++i) line[i] = 0;
+        T* at = line;
+        for (std::int64_t o = begin; o < r.end; ++o, at += row.stride) {
+          const T g = dy[o] * share;
+          for (std::int64_t k = 0; k < row.kernel; ++k) at[k] += g;
+        }
+        for (std::int64_t z = d.begin; z < d.end; ++z)
+          for (std::int64_t y = h.begin; y < h.end; ++y) {
+            T* to = dx + (z * p.axis[1].in + y) * row.in + r.from;
+            const T* add = line + (r.from - r.left);
+            for_vectors<V::width>(r.to - r.from, [&](std::int64_t i, int lanes) {
+              store(load(to + i, lanes) + load(add + i, lanes), to + i, lanes);
+            });
+          }
+        begin = r.end;
+      }
+    }
+}
+
 template <class T>
 void average_grad(Pool p, const void* in, void* out) {
   using V = Vec<T>;
   const std::int64_t to = plane_in(p), from = plane_out(p);
-  const bool whole = is_global(p), two_by_two = is_two_by_two(p);
+  const bool whole = is_global(p), two_by_two = is_two_by_two(p), even = divides_evenly(p) && fits_run(p.axis[2]);
   for_planes(p, [&](std::int64_t plane) {
     const T* dy = static_cast<const T*>(in) + plane * from;
     T* dx = static_cast<T*>(out) + plane * to;
@@ -184,7 +216,7 @@ void average_grad(Pool p, const void* in, void* out) {
     }
     if (two_by_two) return spread_two_by_two(p, dy, dx);
     __builtin_memset(dx, 0, static_cast<std::size_t>(to) * sizeof(T));
-    spread(p, dy, dx);
+    even ? spread_evenly(p, dy, dx) : spread(p, dy, dx);
   });
 }
 

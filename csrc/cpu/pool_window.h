@@ -62,7 +62,7 @@ LAMINA_INLINE void store(Vec<T> v, T* p, int lanes) {
 template <class T>
 LAMINA_INLINE void load_pairs(const T* p, int lanes, Vec<T>& even, Vec<T>& odd) {
   constexpr int W = Vec<T>::width;
-  const int rest = 2 * lanes - W;
+  const int rest = 2 * (lanes & (W - 1)) - W;  // the mask tells the compiler that it is less than a vector
   if (lanes == W)
     deinterleave(Vec<T>::load(p), Vec<T>::load(p + W), even, odd);
   else
@@ -73,7 +73,7 @@ LAMINA_INLINE void store_pairs(Vec<T> even, Vec<T> odd, T* p, int lanes) {
   constexpr int W = Vec<T>::width;
   Vec<T> a, b;
   interleave(even, odd, a, b);
-  const int rest = 2 * lanes - W;
+  const int rest = 2 * (lanes & (W - 1)) - W;  // the mask tells the compiler that it is less than a vector
   if (lanes == W) {
     a.store(p);
     b.store(p + W);
