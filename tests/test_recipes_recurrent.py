@@ -8,8 +8,9 @@ import random
 import pytest
 
 import lamina
+from lamina import nn
 from lamina.__main__ import main
-from lamina.recipes import adding, arithmetic, dates, forecast, latch, levels, sentiment, tagging, xml
+from lamina.recipes import adding, arithmetic, dates, evolution, forecast, latch, levels, sentiment, tagging, xml
 from lamina.recipes._recurrent import IGNORED, Reader
 from lamina.recipes._text import Alphabet, CharacterModel, python_source, sample, windows
 
@@ -18,6 +19,7 @@ TINY = {  # settings, by how much the loss must fall, pictures
     "arithmetic": ("digits=1 letters=0 samples=100 hidden=24 epochs=2 batch=16 lr=0.02", 0.9, ["arithmetic.png"]),
     "characters": ("characters=6000 hidden=32 rows=4 steps=16 epochs=2 lr=0.01", 0.9, ["bits.png", "samples.txt"]),
     "dates": ("samples=200 hidden=24 epochs=2 batch=16 lr=0.01", 0.9, ["dates.png", "states.png"]),
+    "evolution": ("candidates=2 survivors=2 samples=100 hidden=12 epochs=3 lr=0.02", 0.9, ["evolution.png"]),
     "forecast": ("samples=300 hidden=8 epochs=3 steps=20 ahead=4 batch=32", 0.8, ["forecast.png"]),
     "latch": ("steps=4 samples=200 epochs=3 hidden=8 batch=16 lr=0.03", 0.8, ["gradients.png"]),
     "levels": ("columns=900 hidden=16 rows=8 steps=18 epochs=2 written=80", 0.9, ["levels.png", "level.txt"]),
@@ -192,6 +194,35 @@ def test_a_beam_finds_what_is_at_least_as_likely():
     x, lengths, *_ = dates.pairs(20, random.Random(0)).tensors
     greedy, beam = (dates.translate(model, x, lengths, beams)[1] for beams in (1, 64))
     assert beam >= greedy
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_evolution_begins_with_the_cells_themselves(name):
+    """As expressions they give what the built-in layers give with the same weights."""
+    x = lamina.randn(5, 2, 3)
+    layer, custom = getattr(nn, name)(3, 4), nn.CustomRNN(evolution.grown(evolution.STARTS[name]), 3, 4)
+    state = layer.state_dict()
+    # p, q, r, s: i, f, g, o of the LSTM; r, z, n of the GRU, which has no fourth.
+    rows = {
+        key: value if name == "LSTM" else lamina.cat([value, lamina.zeros_like(value[:4])])
+        for key, value in state.items()
+    }
+    custom.load_state_dict(rows)
+    assert lamina.allclose(custom(x)[0], layer(x)[0], atol=1e-6)
+
+
+def test_mutations_are_cells_that_run():
+    draw = random.Random(0)
+    genome, seen = evolution.STARTS["GRU"], set()
+    for _ in range(25):
+        new = evolution.child(genome, draw)
+        assert new != genome
+        assert max(len(evolution.parts(expression)) for expression in new) <= 40
+        out, _ = nn.CustomRNN(evolution.grown(new), 3, 4)(lamina.randn(3, 2, 3))
+        assert out.shape == (3, 2, 4)
+        seen.add(evolution.formula(new[0]))
+    assert len(seen) > 10
+    assert evolution.formula(("mul", ("sigmoid", "p"), ("shrink", ("add", "h", "c")))) == "(σ(p) · 0.9 (h + c))"
 
 
 def test_forecast_targets_are_the_inputs_one_later():

@@ -25,6 +25,7 @@ RECIPES = {
     "arithmetic": "sums and differences read and written as characters (Jozefowicz et al., 2015)",
     "xml": "closing tags that repeat the opening ones (Jozefowicz et al., 2015)",
     "odyssey": "every variant of the LSTM on the same text, with its speed (Greff et al., 2015)",
+    "evolution": "a search for recurrent cells by mutation, each at the speed of the built-in ones",
     "sentiment": "is a review kind? an LSTM against a bag of words, which has lost their order",
     "levels": "game levels as text: columns that are read, and new ones written that can be played",
     "dates": "dates as people write them translated to ISO's form: encoder and decoder, beams against greedy",

@@ -23,7 +23,7 @@ class Reader(nn.Module):
 
     def __init__(
         self,
-        cell: str,
+        cell: str | nn.Cell,
         inputs: int,
         hidden: int,
         outputs: int,
@@ -35,10 +35,14 @@ class Reader(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = None if symbols is None else nn.Embedding(symbols, inputs)
-        self.layer = CELLS[cell](inputs, hidden, batch_first=True, **options)
+        self.layer: Any
+        if isinstance(cell, nn.Cell):
+            self.layer = nn.CustomRNN(cell, inputs, hidden, batch_first=True, **options)
+        else:
+            self.layer = CELLS[cell](inputs, hidden, batch_first=True, **options)
         self.head = nn.Linear(hidden * (2 if options.get("bidirectional") else 1), outputs)
         self.last = last
-        if remembers is not None and cell in GATES:
+        if remembers is not None and isinstance(cell, str) and cell in GATES:
             init.forget_gate_bias_(self.layer.bias_ih_l0, remembers, *GATES[cell])
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
