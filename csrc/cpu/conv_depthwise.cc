@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kPatchElements = 1 << 15;
 constexpr std::int64_t kFewestPieces = 32;
 constexpr int kTapsAtOnce = 9;
+constexpr std::int64_t kLinesAtOnce = 16;  // summed by themselves, for the sake of the last digits
 
 // sums[tap] += dy · x through the tap, over `lines` of n pixels.
 template <class T>
@@ -24,7 +25,7 @@ void tap_tile(std::int64_t lines, std::int64_t n, const T* dy, std::int64_t dy_l
   constexpr int W = Vec<T>::width;
   Vec<T> total[taps];
 #pragma GCC unroll 16
-  for (int t = 0; t < taps; ++t) total[t] = Vec<T>::load(sums + t * W);
+  for (int t = 0; t < taps; ++t) total[t] = Vec<T>(T(0));
   for (std::int64_t y = 0; y < lines; ++y, dy += dy_line, x += x_line) {
     std::int64_t i = 0;
     for (; i + W <= n; i += W) {
@@ -40,7 +41,7 @@ void tap_tile(std::int64_t lines, std::int64_t n, const T* dy, std::int64_t dy_l
     }
   }
 #pragma GCC unroll 16
-  for (int t = 0; t < taps; ++t) total[t].store(sums + t * W);
+  for (int t = 0; t < taps; ++t) (Vec<T>::load(sums + t * W) + total[t]).store(sums + t * W);
 }
 
 template <class T>
@@ -97,9 +98,11 @@ void weight_gradient(const ConvWeightGradient& f) {
             const T* const dy =
                 static_cast<const T*>(f.dy) + ((n * s.groups + group) * multiplier + m) * outputs + first;
             for (std::int64_t t = 0; t < taps; t += kTapsAtOnce)
-              kTapTiles<T>.at[least(kTapsAtOnce, taps - t) - 1](box.count[1], box.count[2], dy, s.out[2],
-                                                                seen + z * patch.stride[0], patch.stride[1],
-                                                                offsets + t, own + (m * taps + t) * W);
+              for (std::int64_t y = 0; y < box.count[1]; y += kLinesAtOnce)
+                kTapTiles<T>.at[least(kTapsAtOnce, taps - t) - 1](
+                    least(kLinesAtOnce, box.count[1] - y), box.count[2], dy + y * s.out[2], s.out[2],
+                    seen + z * patch.stride[0] + y * patch.stride[1], patch.stride[1], offsets + t,
+                    own + (m * taps + t) * W);
           }
       }
   });

@@ -60,6 +60,25 @@ struct Landing {
   std::int64_t channel, to, row, line, step, n;
 };
 
+// tile[r][l][width]: the sums of `rows` rows and `lines` lines.
+template <class T>
+[[gnu::noinline]] void land(const T* tile, int rows, int lines, int width, const Gather<T>& g, const Landing& at) {
+  for (int r = 0; r < rows; ++r)
+    for (int l = 0; l < lines; ++l, tile += width) {
+      const std::int64_t offset = at.to + r * at.row + l * at.line;
+      T* const to = g.result + offset;
+      if (at.step == 1) {
+        constexpr int W = Vec<T>::width;
+        std::int64_t i = 0;
+        for (; i + W <= at.n; i += W) Vec<T>::load(tile + i).store(to + i);
+        if (i < at.n) Vec<T>::load(tile + i).store(to + i, static_cast<int>(at.n - i));
+        g.finish.run(g.result, at.channel + r, offset, at.n);
+      } else {
+        for (std::int64_t i = 0; i < at.n; ++i) to[i * at.step] = tile[i];
+      }
+    }
+}
+
 template <class T>
 using DirectTile = void (*)(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets, std::int64_t line,
                             const Gather<T>& g, const Landing& at);
@@ -70,35 +89,14 @@ void direct_tile(std::int64_t depth, const T* a, const T* b, const std::int64_t*
   constexpr int W = Vec<T>::width;
   Vec<T> sums[R][L][V];
   gather_sums<T, R, L, V>(depth, a, b, offsets, line, sums);
-  const bool simple = !g.finish.residual && !g.finish.z && !g.finish.activation;
+  alignas(64) T tile[R][L][V * W];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int l = 0; l < L; ++l) {
-      const std::int64_t offset = at.to + r * at.row + l * at.line;
-      T* const to = g.result + offset;
-      if (at.step != 1) {
-        alignas(64) T lanes[V * W];
+    for (int l = 0; l < L; ++l)
 #pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sums[r][l][v].store(lanes + v * W);
-        for (std::int64_t i = 0; i < at.n; ++i) to[i * at.step] = lanes[i];
-        continue;
-      }
-      if (simple && g.finish.bias) {
-        const Vec<T> shift(g.finish.bias[at.channel + r]);
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sums[r][l][v] = sums[r][l][v] + shift;
-      }
-      if (simple && g.finish.relu)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sums[r][l][v] = formula::relu_op::f(sums[r][l][v], nullptr);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) {
-        const std::int64_t n = at.n - v * W;
-        n >= W ? sums[r][l][v].store(to + v * W) : sums[r][l][v].store(to + v * W, static_cast<int>(n));
-      }
-      if (!simple) g.finish.run(g.result, at.channel + r, offset, at.n);
-    }
+      for (int v = 0; v < V; ++v) sums[r][l][v].store(tile[r][l] + v * W);
+  land(tile[0][0], R, L, V * W, g, at);
 }
 
 // So many vectors, and lines where these alone leave accumulators idle, go with R rows into the registers.
