@@ -207,7 +207,7 @@ def test_unpool_puts_values_back():
     values, indices = F.max_pool1d(line, 2, return_indices=True)
     assert F.max_unpool1d(values, indices, 2).tolist() == [[[0, 5, 0, 4]]]
     assert nn.MaxUnpool1d(2)(values, indices, output_size=line.shape).tolist() == [[[0, 5, 0, 4, 0]]]
-    with pytest.raises(ValueError, match=r"max_unpool1d: indices must lie within an output of size \(2,\)"):
+    with pytest.raises(IndexError, match=r"max_unpool1d: indices must lie within an output of size \(2,\)"):
         F.max_unpool1d(values, indices, 2, output_size=(2,))
 
 

@@ -74,10 +74,11 @@ def _max_unpool(
         planes *= n
     for n in size:
         places *= n
-    if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < places:
-        raise ValueError(f"{name}: indices must lie within an output of size {size}, got some beyond")
     empty = _C.zeros(planes, places, dtype=input.dtype, device=input.device)
-    filled = _C.scatter(empty, 1, indices.reshape(planes, -1), input.reshape(planes, -1))
+    try:
+        filled = _C.scatter(empty, 1, indices.reshape(planes, -1), input.reshape(planes, -1))
+    except IndexError as e:
+        raise IndexError(f"{name}: indices must lie within an output of size {size}: {e}") from None
     return filled.reshape(*leading, *size)
 
 
