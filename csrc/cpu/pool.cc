@@ -28,7 +28,7 @@ LAMINA_INLINE void max_two_by_two(const Pool& p, const T* x, T* y, std::uint8_t*
   for (std::int64_t z = 0; z < p.axis[0].out; ++z)
     for (std::int64_t o = 0; o < h.out; ++o, y += w.out, positions += kept ? w.out : 0) {
       const T *upper = x + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
-      for_vectors<V::width>(w.out, [&](std::int64_t i, int lanes) {
+      for_vectors<V::width>(w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
         V best, b, c, d;
         load_pairs(upper + 2 * i, lanes, best, b);
         load_pairs(lower + 2 * i, lanes, c, d);
@@ -130,7 +130,7 @@ LAMINA_INLINE void max_grad_two_by_two(const Pool& p, const T* dy, const std::ui
   for (std::int64_t z = 0; z < p.axis[0].out; ++z) {
     for (std::int64_t o = 0; o < h.out; ++o, dy += w.out, positions += w.out) {
       T *upper = dx + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
-      for_vectors<V::width>(w.out, [&](std::int64_t i, int lanes) {
+      for_vectors<V::width>(w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
         const V g = load(dy + i, lanes), place = from_bytes<T>(positions + i, lanes);
         const auto at = [&](T k) { return select(place == V(k), g, V(0)); };
         store_pairs(at(0), at(1), upper + 2 * i, lanes);
