@@ -106,6 +106,8 @@ def test_inputs_that_need_no_gradient():
     assert not y.requires_grad and y.grad_fn is None
     with pytest.raises(RuntimeError, match="backward: tensor 0 does not require grad and has no grad_fn"):
         y.sum().backward()
+    with pytest.raises(RuntimeError, match="grad: output 1 does not require grad and has no grad_fn"):
+        lamina.autograd.grad([x.sum(), y.sum()], [x])
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])

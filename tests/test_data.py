@@ -270,6 +270,8 @@ def test_samplers():
     assert loader.order(0).tolist() == loader.order(0).tolist() != loader.order(1).tolist()
     with pytest.raises(ValueError, match="not all 0"):
         data.WeightedRandomSampler([0.0, 0.0], 1)
+    with pytest.raises(ValueError, match="num_samples must not be negative, got -1"):
+        data.WeightedRandomSampler([1.0, 1.0], -1)
     with pytest.raises(ValueError, match="need replacement"):
         data.WeightedRandomSampler([1.0, 1.0], 3, replacement=False)
 
@@ -288,12 +290,24 @@ def test_settings_of_the_loader_that_make_no_sense(settings, message):
         data.DataLoader(Squares(3), **settings)
 
 
+def test_arguments_of_the_loader_of_wrong_types():
+    with pytest.raises(TypeError, match=r"batch_size must be a whole number, got 2\.5"):
+        data.DataLoader(Squares(3), 2.5)
+    with pytest.raises(TypeError, match="num_workers must be a whole number, got 'all'"):
+        data.DataLoader(Squares(3), num_workers="all")
+    with pytest.raises(TypeError, match="expected a data set with __len__ and __getitem__.* got int"):
+        data.DataLoader(3)
+
+
 def test_empty_data_set():
     with pytest.raises(ValueError, match="the data set is empty"):
         data.DataLoader(data.TensorDataset(lamina.zeros(0, 3)))
 
 
 def test_collate():
+    with pytest.raises(ValueError, match="collate: expected one sample or more"):
+        data.collate([])
+
     class Pair(NamedTuple):
         a: float
         b: object
@@ -365,6 +379,8 @@ def test_split_by_fractions_counts_and_labels():
         (lambda d: data.split(d, "half"), "rule must be 'auto'"),
         (lambda d: data.split(d, (0.5, 0.5)), "training, validation and test"),
         (lambda d: data.split(d, (0.5, 0.4, 0.2)), "do not sum to 1"),
+        (lambda d: data.split(d, (0.5, 0.5, float("nan"))), "do not sum to 1"),
+        (lambda d: data.rule_of_thumb(-1), "must not be negative, got -1"),
         (lambda d: data.split(d, (5, 5, 5)), "do not sum to the 10 samples"),
         (lambda d: data.split(d, (0.98, 0.01, 0.01)), "too few"),
         (lambda d: data.split(d, stratify=[0, 1]), "one label for each of 10"),

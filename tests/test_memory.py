@@ -98,8 +98,16 @@ def test_sizes_beyond_memory_are_refused(shape):
 
 @pytest.mark.parametrize("shape", [(1 << 62, 4), (2**31, 2**31, 2**31), (-1,), (3, -2)])
 def test_sizes_that_overflow_or_are_negative_are_refused(shape):
-    with pytest.raises(ValueError, match="too many elements|negative size"):
-        lamina.empty(shape)
+    for make in (lamina.empty, lamina.zeros, lamina.ones, lamina.rand, lamina.randn):
+        with pytest.raises(ValueError, match=f"^{make.__name__}: .*(too many elements|negative size)"):
+            make(shape)
+    with pytest.raises(ValueError, match="^full: .*(too many elements|negative size)"):
+        lamina.full(shape, 1.0)
+
+
+def test_a_matrix_of_negative_size_is_refused():
+    with pytest.raises(ValueError, match="eye: sizes must not be negative, got 2 and -1"):
+        lamina.eye(2, -1)
 
 
 @pytest.mark.parametrize("shape", [(1 << 62, 4), (2**31, 2**31, 2**31), (3, -2)])

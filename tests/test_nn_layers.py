@@ -259,3 +259,10 @@ def test_initialisation_depends_on_the_seed_alone():
 def test_initialisers_say_what_is_wrong(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_initialisers_take_tensors_and_not_modules():
+    with pytest.raises(TypeError, match="zeros_: tensor must be a Tensor, got .*Linear"):
+        nn.init.zeros_(nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="forget_gate_bias_: bias must be a Tensor, got .*LSTM"):
+        nn.init.forget_gate_bias_(nn.LSTM(2, 2))

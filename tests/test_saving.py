@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -216,6 +217,24 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        received = pool.submit(pipe.read_bytes)
+        lamina.save({"x": lamina.ones(3)}, pipe)
+    assert pipe.is_fifo()
+    (tmp_path / "f").write_bytes(received.result())
+    assert lamina.load(tmp_path / "f")["x"].tolist() == [1, 1, 1]
+
+
+def test_paths_that_cannot_be_written_are_named_as_given(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere/f'$"):
+        lamina.save({"x": lamina.ones(3)}, tmp_path / "nowhere" / "f")
+    with pytest.raises(IsADirectoryError, match=f"{tmp_path.name}'$"):
+        lamina.save({"x": lamina.ones(3)}, tmp_path)
+
+
 def test_full_disk_leaves_the_old_file(tmp_path):
     lamina.save({"x": lamina.ones(10)}, tmp_path / "f")
     script = f"""
@@ -240,6 +259,7 @@ def test_full_disk_leaves_the_old_file(tmp_path):
         ({"x": [1.0]}, None, TypeError, "'x' must be a Tensor, got list"),
         ({1: lamina.ones(1)}, None, TypeError, "name must be a str, got 1"),
         ({"__metadata__": lamina.ones(1)}, None, ValueError, "the format's own"),
+        (lamina.ones(1), None, TypeError, "save: expected a mapping of names to tensors, .*, got Tensor"),
         ({}, {"epoch": 1}, TypeError, "metadata maps texts to texts, got 'epoch': 1"),
     ],
 )

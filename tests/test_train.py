@@ -206,6 +206,14 @@ def test_settings_that_make_no_sense(settings, message):
         trainer.fit(batches, **settings)
 
 
+def test_a_trainer_of_the_wrong_things():
+    net = nn.Linear(2, 1)
+    with pytest.raises(TypeError, match="Trainer: model must be a Module, got function"):
+        train.Trainer(lambda x: x, optim.SGD(net.parameters()), F.mse_loss)
+    with pytest.raises(TypeError, match=r"Trainer: optimizer must have step\(\) .* got NoneType"):
+        train.Trainer(net, None, F.mse_loss)
+
+
 def test_no_batches():
     trainer, _, _ = setup()
     with pytest.raises(ValueError, match="gave no batch"):

@@ -138,12 +138,27 @@ void add_function(py::module_& m, const char* name, const char* parameters, cons
   m.add_object(name, py::reinterpret_steal<py::object>(o));
 }
 
+namespace {
+
+// The shape of a tensor to be made. What count() would refuse too, here under the function's name.
+Dims checked_shape(const char* function, const Dims& sizes) {
+  double elements = 1;
+  for (const std::int64_t s : sizes) {
+    check(s >= 0, function, ": negative size in shape ", sizes);
+    if (s != 0) elements *= static_cast<double>(s);
+  }
+  check(elements <= static_cast<double>(kMostElements), function, ": shape ", sizes, " has too many elements");
+  return sizes;
+}
+
+}  // namespace
+
 Dims sizes_from(const char* function, PyObject* const* args, Py_ssize_t nargs) {
   Dims sizes;
   if (nargs == 1 && !PyIndex_Check(args[0])) {
     check_as(ErrorKind::type, to_dims(args[0], sizes), function, ": size must be integers, got ",
              py::repr(args[0]).cast<std::string>());
-    return sizes;
+    return checked_shape(function, sizes);
   }
   for (Py_ssize_t i = 0; i < nargs; ++i) {
     const auto v = integer_from(args[i]);
@@ -151,7 +166,7 @@ Dims sizes_from(const char* function, PyObject* const* args, Py_ssize_t nargs) {
              py::repr(args[i]).cast<std::string>());
     sizes.push_back(*v);
   }
-  return sizes;
+  return checked_shape(function, sizes);
 }
 
 }  // namespace lamina::bind

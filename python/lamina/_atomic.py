@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import contextmanager
 
 TYPE_CHECKING = False
@@ -24,13 +26,31 @@ def _sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def _is_special(path: str) -> bool:
+    """Is there a device, a pipe or a socket?"""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """`with atomic_write(path) as file:` the file takes its name once it is whole and on the disk; an error leaves what
-    was there before, and no traces."""
+    was there before, and no traces. What is no file, such as /dev/null, is written to as it is and never replaced."""
     target = os.path.realpath(path)  # a link stays a link
+    if _is_special(target):
+        with open(target, "wb") as file:
+            yield file
+        return
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    file = open(temporary, "xb")  # noqa: SIM115
+    try:
+        file = open(temporary, "xb")  # noqa: SIM115
+    except OSError as error:  # in the caller's words: nobody asked for the temporary name
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         try:
             yield file

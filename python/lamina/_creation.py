@@ -15,6 +15,8 @@ __all__ = ["eye", "frombuffer", "linspace", "logspace"]
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An n × m matrix (n × n unless m is given) with ones on the diagonal."""
+    if n < 0 or (m is not None and m < 0):
+        raise ValueError(f"eye: sizes must not be negative, got {n}" + ("" if m is None else f" and {m}"))
     out = _C.zeros(n, n if m is None else m, dtype=dtype, device=device)
     out.diagonal().fill_(1)
     return out.requires_grad_() if requires_grad else out

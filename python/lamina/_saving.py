@@ -46,6 +46,10 @@ def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] 
 
     from lamina._atomic import atomic_write
 
+    if not hasattr(tensors, "items"):
+        raise TypeError(
+            f"save: expected a mapping of names to tensors, such as a state_dict(), got {type(tensors).__name__}"
+        )
     header: dict[str, Any] = {}
     if metadata:
         for key, text in metadata.items():

@@ -81,6 +81,9 @@ def grad(
     """The gradients of the sum of `outputs` (weighted by grad_outputs) for `inputs`; every .grad stays as it is."""
     _refuse_create_graph("grad", create_graph)
     roots, leaves = _sequence("grad: outputs", outputs), _sequence("grad: inputs", inputs)
+    for i, root in enumerate(roots):
+        if not root.requires_grad:
+            raise RuntimeError(f"grad: output {i} does not require grad and has no grad_fn")
     grads = _C._gradients(roots, _gradients("grad", roots, grad_outputs), leaves, bool(retain_graph))
     for i, found in enumerate(grads):
         if found is None and materialize_grads:

@@ -59,6 +59,8 @@ class WeightedRandomSampler:
     def __init__(self, weights: Any, num_samples: int, replacement: bool = True, *, seed: int = 0) -> None:
         self.weights = lamina.as_tensor(weights).double()
         self.num_samples, self.replacement, self.seed, self.epoch = num_samples, replacement, seed, 0
+        if num_samples < 0:
+            raise ValueError(f"WeightedRandomSampler: num_samples must not be negative, got {num_samples}")
         if self.weights.ndim != 1 or not bool((self.weights >= 0).all()) or not float(self.weights.sum()) > 0:
             raise ValueError("WeightedRandomSampler: weights must be a row of numbers ≥ 0 that are not all 0")
         if not replacement and num_samples > self.weights.shape[0]:
@@ -80,6 +82,8 @@ class WeightedRandomSampler:
 
 def collate(samples: Sequence[Any]) -> Any:
     """A batch of samples: tensors, arrays and numbers stacked, tuples and mappings by their parts, the rest as a list."""
+    if not samples:
+        raise ValueError("collate: expected one sample or more")
     first = samples[0]
     if isinstance(first, Tensor):
         shapes = {s.shape for s in samples}
@@ -130,12 +134,24 @@ class DataLoader:
             raise ValueError("DataLoader: batch_sampler takes the place of batch_size, shuffle, sampler and drop_last")
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: a sampler takes the place of shuffle")
+        for name, count in (
+            ("batch_size", batch_size),
+            ("num_workers", num_workers),
+            ("prefetch_factor", prefetch_factor),
+        ):
+            if not hasattr(count, "__index__"):
+                raise TypeError(f"DataLoader: {name} must be a whole number, got {count!r}")
         if batch_size < 1 or num_workers < 0 or prefetch_factor < 1:
             raise ValueError(
                 "DataLoader: expected batch_size ≥ 1, num_workers ≥ 0 and prefetch_factor ≥ 1, got "
                 f"{batch_size}, {num_workers} and {prefetch_factor}"
             )
         self.iterable = isinstance(dataset, IterableDataset)
+        if not self.iterable and not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise TypeError(
+                "DataLoader: expected a data set with __len__ and __getitem__, or an IterableDataset, got "
+                f"{type(dataset).__name__}"
+            )
         if self.iterable and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError("DataLoader: an IterableDataset comes in its own order; shuffle and samplers need indices")
         if not self.iterable and len(dataset) == 0:

@@ -32,6 +32,8 @@ class MismatchedSplit(NamedTuple):
 def rule_of_thumb(samples: int) -> tuple[float, float, float]:
     """Fractions for training, validation and test: 60/20/20 below 10 thousand samples, 98/1/1 from a million on. In
     between, the held-out parts grow with samples^0.35, from 2 thousand to 10 thousand each."""
+    if samples < 0:
+        raise ValueError(f"rule_of_thumb: the number of samples must not be negative, got {samples}")
     if samples < SMALL:
         held_out = 0.2
     elif samples >= LARGE:
@@ -91,7 +93,7 @@ def _counts(samples: int, rule: Sequence[float], function: str) -> list[int]:
         if min(counts) < 0 or sum(counts) != samples:
             raise ValueError(f"{function}: the lengths {counts} do not sum to the {samples} samples")
     else:
-        if min(rule) < 0 or abs(sum(rule) - 1) > 1e-6:
+        if not (min(rule) >= 0 and abs(sum(rule) - 1) <= 1e-6):  # so that NaN is refused
             raise ValueError(f"{function}: the fractions {list(rule)} do not sum to 1")
         ends = [round(samples * sum(rule[:i])) for i in range(len(rule) + 1)]
         counts = [b - a for a, b in zip(ends[:-1], [*ends[1:-1], samples], strict=True)]

@@ -6,6 +6,7 @@ import math
 
 from lamina import _C
 from lamina._C import Generator, Tensor
+from lamina._errors import speak_for_themselves
 from lamina.autograd.grad_mode import no_grad
 
 __all__ = [
@@ -219,3 +220,6 @@ def forget_gate_bias_(bias: Tensor, val: float = 1.0, gate: int = 1, gates: int 
     size = bias.shape[0] // gates
     bias[gate * size : (gate + 1) * size] = val
     return bias
+
+
+speak_for_themselves(globals())

@@ -208,8 +208,9 @@ class Module:
             if found is None:
                 where = ".".join(target.split(".")[:depth])
                 raise AttributeError(
-                    f"{type(self).__name__} has no module {target!r}: {where or type(self).__name__} has no module "
-                    f"{name!r}, only {', '.join(module._modules) or 'none at all'}"
+                    f"{type(self).__name__} has no module {target!r}"
+                    + (f": {where} has no module {name!r}" if where else "")
+                    + (f", only {', '.join(module._modules)}" if module._modules else ", nor any other")
                 )
             module = found
         return module

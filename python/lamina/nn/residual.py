@@ -17,7 +17,8 @@ class Residual(Module):
 
     def __init__(self, body: Module, projection: Module | None = None) -> None:
         super().__init__()
-        self.body = body
+        self.body: Module
+        self.register_module("body", body)
         self.register_module("projection", projection)
         self.projection: Module | None
 

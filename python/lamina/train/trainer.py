@@ -61,6 +61,10 @@ class Trainer:
         capture: bool = False,
         progress: bool = True,
     ) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"Trainer: model must be a Module, got {type(model).__name__}")
+        if not hasattr(optimizer, "step"):
+            raise TypeError(f"Trainer: optimizer must have step() and zero_grad(), got {type(optimizer).__name__}")
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.metrics = dict(metrics or {})
         self.scheduler, self.schedule_steps, self.clip_norm = scheduler, schedule_steps, clip_norm
