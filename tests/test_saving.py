@@ -311,6 +311,7 @@ HEADERS = {
     "boolean extent": ({"a": entry(shape=(True, 2))}, DATA, "has the shape"),
     "extent past 64 bits": ({"a": entry(shape=(2**64 + 2,))}, DATA, "has the shape"),
     "product past 64 bits": ({"a": entry(shape=(2**32, 2**32, 2))}, DATA, "needs"),
+    "overflow beside a zero": ({"a": entry(shape=(2**62, 4, 0), offsets=(0, 0))}, b"", "'a' has .* too many elements"),
     "many dimensions": ({"a": entry(shape=(2**62,) * 100_000)}, DATA, "at most 8"),
     "shape too large": ({"a": entry(shape=(3,))}, DATA, r"needs 12 bytes for \(3,\) of F32, and has 8"),
     "offsets reversed": ({"a": entry(offsets=(8, 0))}, DATA, "data_offsets"),

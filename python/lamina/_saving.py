@@ -6,6 +6,8 @@ of the tensors, without gaps. Nothing in it is ever executed, and all of it is c
 
 from __future__ import annotations
 
+from math import prod
+
 from lamina import _C
 from lamina._C import Tensor
 from lamina._errors import speak_for_themselves
@@ -36,6 +38,7 @@ _METADATA = "__metadata__"
 _HEADER_LIMIT = 100_000_000  # bytes; the format's own
 _NUMBER_LIMIT = 2**63
 _DIMS_LIMIT = 8
+_ELEMENTS_LIMIT = 2**62
 _CHUNK = 16 << 20  # bytes
 
 
@@ -182,6 +185,8 @@ def _entry(path: Path, name: str, described: Any) -> Entry:
         nbytes *= extent
     if nbytes != offsets[1] - offsets[0]:
         _refuse(path, f"{name!r} needs {nbytes} bytes for {tuple(shape)} of {code}, and has {offsets[1] - offsets[0]}")
+    if prod(extent for extent in shape if extent) > _ELEMENTS_LIMIT:  # strides overflow even where another extent is 0
+        _refuse(path, f"{name!r} has the shape {shape}, which has too many elements")
     return name, dtype, shape, offsets[0], offsets[1]
 
 
