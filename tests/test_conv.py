@@ -323,6 +323,7 @@ def test_the_choice_is_shown_and_can_be_made():
     assert show((8, 32, 16, 16), (32, 1, 3, 3), groups=32)["weight_gradient"].chosen == "depthwise"
     assert show((8, 1, 28, 28), (6, 1, 5, 5))["forward"].chosen == "depthwise"
     assert show((8, 6, 14), (4, 6, 5))["forward"].chosen == "direct"
+    assert show((1, 2, 999, 999), (2, 2, 2, 2), dilation=500)["forward"].chosen == "im2col"  # taps far apart
     plain = show((8, 64, 16, 16), (64, 64, 3, 3), padding=1, dtype=lamina.float64)
     assert "winograd4" not in plain["forward"].possible
     assert show((8, 64, 16, 16), (64, 64, 3, 3), padding=1)["forward"].chosen.startswith("winograd")

@@ -60,6 +60,16 @@ ConvAlgorithm better_winograd(ConvPass pass, const ConvShape& s) {
                                                                         : ConvAlgorithm::winograd2;
 }
 
+// Would the block of an image that one output sees fill the cache with what no tap meets? Then the taps had better be
+// collected.
+bool far_apart(const ConvShape& s) {
+  constexpr double kMostInReach = 1 << 16;
+  double reach = 1;
+  for (int d = 0; d < kConvDims; ++d)
+    reach *= static_cast<double>(s.kernel[d] - 1) * static_cast<double>(s.dilation[d]) + 1;
+  return reach > kMostInReach;
+}
+
 }  // namespace
 
 const char* name_of(ConvAlgorithm a) { return kNames[static_cast<int>(a)]; }
@@ -85,6 +95,7 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   const auto can = [&](ConvAlgorithm a) { return conv_suits(a, pass, s, device); };
   const ConvPreference asked = conv_preference();
   if (asked.algorithm != ConvAlgorithm::count && can(asked.algorithm)) return asked.algorithm;
+  if (far_apart(s)) return ConvAlgorithm::im2col;
   if (can(ConvAlgorithm::depthwise)) return ConvAlgorithm::depthwise;
 
   if (asked.winograd && winograd_takes(s) && winograd_pays(pass, s))
