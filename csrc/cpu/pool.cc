@@ -28,23 +28,24 @@ LAMINA_INLINE void max_two_by_two(const Pool& p, const T* x, T* y, std::uint8_t*
   for (std::int64_t z = 0; z < p.axis[0].out; ++z)
     for (std::int64_t o = 0; o < h.out; ++o, y += w.out, positions += kept ? w.out : 0) {
       const T *upper = x + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
-      for_vectors<V::width>(w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
-        V best, b, c, d;
-        load_pairs(upper + 2 * i, lanes, best, b);
-        load_pairs(lower + 2 * i, lanes, c, d);
-        if constexpr (!kept) return store(maximum(maximum(best, b), maximum(c, d)), y + i, lanes);
-        V position(0);
-        const auto challenge = [&](V v, T place) {
-          const Mask<T> won = beats(v, best);
-          best = select(won, v, best);
-          position = select(won, V(place), position);
-        };
-        challenge(b, 1);
-        challenge(c, 2);
-        challenge(d, 3);
-        store(best, y + i, lanes);
-        to_bytes(position, positions + i, lanes);
-      });
+      for_vectors<V::width>(
+          w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
+            V best, b, c, d;
+            load_pairs(upper + 2 * i, lanes, best, b);
+            load_pairs(lower + 2 * i, lanes, c, d);
+            if constexpr (!kept) return store(maximum(maximum(best, b), maximum(c, d)), y + i, lanes);
+            V position(0);
+            const auto challenge = [&](V v, T place) {
+              const Mask<T> won = beats(v, best);
+              best = select(won, v, best);
+              position = select(won, V(place), position);
+            };
+            challenge(b, 1);
+            challenge(c, 2);
+            challenge(d, 3);
+            store(best, y + i, lanes);
+            to_bytes(position, positions + i, lanes);
+          });
     }
 }
 
@@ -130,12 +131,13 @@ LAMINA_INLINE void max_grad_two_by_two(const Pool& p, const T* dy, const std::ui
   for (std::int64_t z = 0; z < p.axis[0].out; ++z) {
     for (std::int64_t o = 0; o < h.out; ++o, dy += w.out, positions += w.out) {
       T *upper = dx + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
-      for_vectors<V::width>(w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
-        const V g = load(dy + i, lanes), place = from_bytes<T>(positions + i, lanes);
-        const auto at = [&](T k) { return select(place == V(k), g, V(0)); };
-        store_pairs(at(0), at(1), upper + 2 * i, lanes);
-        store_pairs(at(2), at(3), lower + 2 * i, lanes);
-      });
+      for_vectors<V::width>(
+          w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
+            const V g = load(dy + i, lanes), place = from_bytes<T>(positions + i, lanes);
+            const auto at = [&](T k) { return select(place == V(k), g, V(0)); };
+            store_pairs(at(0), at(1), upper + 2 * i, lanes);
+            store_pairs(at(2), at(3), lower + 2 * i, lanes);
+          });
       for (std::int64_t i = 2 * w.out; i < w.in; ++i) upper[i] = lower[i] = 0;
     }
     for (std::int64_t i = (z * h.in + 2 * h.out) * w.in; i < (z + 1) * h.in * w.in; ++i) dx[i] = 0;
