@@ -217,7 +217,7 @@ def test_settings_are_parsed_by_type():
         (["trian"], "there is no command 'trian'; did you mean 'train'?"),
         (["train"], "the following arguments are required: recipe"),
         (["train", "mlpp"], "there is no recipe 'mlpp'; did you mean 'mlp'?"),
-        (["train", "transformer"], "there is no recipe 'transformer' (lamina recipes lists them: mlp,"),
+        (["train", "zzz"], "there is no recipe 'zzz' (lamina recipes lists them: mlp,"),
         (["recipes", "bolean"], "did you mean 'boolean'?"),
         (["train", "mlp", "--set", "epoch=3"], "mlp has no setting 'epoch'; did you mean 'epochs'?"),
         (["train", "mlp", "--set", "zzz=3"], "mlp has no setting 'zzz' (it has folder, hidden"),
