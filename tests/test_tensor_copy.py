@@ -148,3 +148,16 @@ def test_between_processes():
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     with context.Pool(1) as pool:
         assert pool.map(_double, [lamina.ones(2), lamina.arange(3)])[1].tolist() == [0, 2, 4]
+
+
+def test_fill_takes_a_tensor_without_dimensions():
+    x = lamina.arange(9.0).reshape(3, 3)
+    x.fill_(x[1, 1])  # a part of what is written
+    assert x.tolist() == [[4.0] * 3] * 3
+    number = lamina.tensor(3.0, requires_grad=True)
+    lamina.zeros(2, 2).fill_(number).sum().backward()
+    assert number.grad == 4
+    with pytest.raises(
+        ValueError, match=r"fill_: value must be a number or a tensor without dimensions, got shape \(2,\)"
+    ):
+        x.fill_(lamina.ones(2))

@@ -252,7 +252,15 @@ void bind_elementwise(py::module_& m) {
   def_both(m, "clone", &clone, ReleaseGil());
   def_method("contiguous", &contiguous, ReleaseGil());
   def_method(
-      "fill_", [](const Tensor& t, const Scalar& value) { return fill_(t, value), t; }, py::arg("value"), ReleaseGil());
+      "fill_",
+      [](const Tensor& t, const ArgHolder& value) {
+        const Tensor& number = value.tensor;
+        if (!number.defined()) return fill_(t, value.number), t;
+        check(number.ndim() == 0, "fill_: value must be a number or a tensor without dimensions, got shape ",
+              number.shape());
+        return copy_(t, number), t;
+      },
+      py::arg("value"), ReleaseGil());
   def_method(
       "zero_", [](const Tensor& t) { return fill_(t, Scalar(0)), t; }, ReleaseGil());
   def_method(
