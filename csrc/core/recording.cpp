@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "core/stream.h"
 
@@ -17,47 +18,76 @@ void touch_recorded(Storage& s) {
 
 RecordingMemory::~RecordingMemory() { close(); }
 
+// The smallest free range that is large enough, of a new block if there is none.
+RecordingMemory::Ranges::iterator RecordingMemory::fitting(std::size_t size, Device device) {
+  auto best = ranges_.end();
+  for (auto r = ranges_.begin(); r != ranges_.end(); ++r)
+    if (!r->second.live && r->second.device == device && r->second.size >= size &&
+        (best == ranges_.end() || r->second.size < best->second.size))
+      best = r;
+  if (best != ranges_.end()) return best;
+  const std::size_t whole = block_size(size);
+  auto* const block = static_cast<std::byte*>(allocate(whole, device));
+  bytes_ += whole;
+  return ranges_.emplace(block, Range{.size = whole, .block = block, .block_size = whole, .device = device}).first;
+}
+
 void* RecordingMemory::take(std::size_t bytes, Device device) {
   const std::lock_guard lock(mutex_);
-  const std::size_t size = block_size(bytes);
-  Class& c = classes_[size];
-  c.device = device;
-  void* block;
-  if (!c.free.empty()) {
-    block = c.free.back();
-    c.free.pop_back();
-  } else {
-    c.free.reserve(c.blocks + 1);
-    block = allocate(size, device);
-    ++c.blocks;
-    bytes_ += size;
+  const std::size_t size = std::max((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
+  const auto found = fitting(size, device);
+  Range& range = found->second;
+  if (range.size > size) {
+    Range rest = range;
+    rest.size -= size;
+    ranges_.emplace_hint(std::next(found), found->first + size, rest);
+    range.size = size;
   }
-  live_.emplace(block, nullptr);
-  return block;
+  range.live = true;
+  return found->first;
 }
 
 void RecordingMemory::enter(void* block, Storage* storage) noexcept {
   const std::lock_guard lock(mutex_);
-  live_.find(block)->second = storage;
+  ranges_.find(static_cast<std::byte*>(block))->second.storage = storage;
 }
 
-void RecordingMemory::give(void* block, std::size_t bytes, Device device) noexcept {
+// With the free neighbours of its block; allocates nothing.
+RecordingMemory::Ranges::iterator RecordingMemory::merge(Ranges::iterator range) noexcept {
+  const auto joins = [&](Ranges::iterator r) { return !r->second.live && r->second.block == range->second.block; };
+  if (const auto next = std::next(range); next != ranges_.end() && joins(next)) {
+    range->second.size += next->second.size;
+    ranges_.erase(next);
+  }
+  if (range == ranges_.begin() || !joins(std::prev(range))) return range;
+  const auto before = std::prev(range);
+  before->second.size += range->second.size;
+  ranges_.erase(range);
+  return before;
+}
+
+// Gives the block back if all of it is free; the range after it.
+RecordingMemory::Ranges::iterator RecordingMemory::return_if_free(Ranges::iterator range) noexcept {
+  const Range& r = range->second;
+  if (r.live || r.size != r.block_size) return std::next(range);
+  deallocate(r.block, r.block_size, r.device);
+  bytes_ -= r.block_size;
+  return ranges_.erase(range);
+}
+
+void RecordingMemory::give(void* block) noexcept {
   const std::lock_guard lock(mutex_);
-  live_.erase(block);
-  const std::size_t size = block_size(bytes);
-  if (!closed_) return classes_.find(size)->second.free.push_back(block);
-  deallocate(block, size, device);
-  bytes_ -= size;
+  const auto range = ranges_.find(static_cast<std::byte*>(block));
+  range->second.live = false;
+  range->second.storage = nullptr;
+  const auto merged = merge(range);
+  if (closed_) return_if_free(merged);
 }
 
 void RecordingMemory::close() noexcept {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  for (auto& [size, c] : classes_) {
-    for (void* block : c.free) deallocate(block, size, c.device);
-    bytes_ -= size * c.free.size();
-    c.free.clear();
-  }
+  for (auto r = ranges_.begin(); r != ranges_.end();) r = return_if_free(r);
 }
 
 std::size_t RecordingMemory::bytes() const {
@@ -67,13 +97,14 @@ std::size_t RecordingMemory::bytes() const {
 
 std::size_t RecordingMemory::live() const {
   const std::lock_guard lock(mutex_);
-  return live_.size();
+  return static_cast<std::size_t>(
+      std::count_if(ranges_.begin(), ranges_.end(), [](const auto& entry) { return entry.second.live; }));
 }
 
 void RecordingMemory::bump_versions() noexcept {
   const std::lock_guard lock(mutex_);
-  for (const auto& [block, storage] : live_)
-    if (storage) storage->version.fetch_add(1, std::memory_order_relaxed);
+  for (const auto& [begin, range] : ranges_)
+    if (range.storage) range.storage->version.fetch_add(1, std::memory_order_relaxed);
 }
 
 // ---- recording ----

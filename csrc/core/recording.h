@@ -1,13 +1,14 @@
 // A recorded step: its launches in order, and everything that they may read or write when they run again.
 //
-// Memory. Storage made while a recording is open lies in blocks that belong to the recording. A block freed while it is
-// open serves later storage of the same recording, in the order of the launches and so in that of every replay; peak
-// memory is that of the eager step. After that the recording keeps all blocks until it dies. Storage from outside that
-// a launch got a pointer to is kept alive just as long.
+// Memory. Storage made while a recording is open lies in blocks that belong to the recording. What is freed while it is
+// open serves later storage of the same recording, whole or in parts, in the order of the launches and so in that of
+// every replay; peak memory is about that of the eager step. After that the recording keeps all blocks until it dies.
+// Storage from outside that a launch got a pointer to is kept alive just as long.
 //
 // Leaves. `.grad` is state outside of memory: a replay is valid only while the leaves hold the gradients that the
 // recorded step found, and leaves behind those that the recorded step left.
 #pragma once
+#include <map>
 #include <mutex>
 #include <tuple>
 #include <type_traits>
@@ -26,7 +27,7 @@ class RecordingMemory : public RefCounted {
 
   void* take(std::size_t bytes, Device device);
   void enter(void* block, Storage* storage) noexcept;
-  void give(void* block, std::size_t bytes, Device device) noexcept;
+  void give(void* block) noexcept;
   // The recording is gone: what is free returns to the cache, and the rest as soon as it is freed.
   void close() noexcept;
   std::size_t bytes() const;
@@ -34,14 +35,22 @@ class RecordingMemory : public RefCounted {
   void bump_versions() noexcept;  // of all storage that lives here
 
  private:
-  struct Class {
-    std::vector<void*> free;  // has room for all blocks of the class
-    std::size_t blocks = 0;
+  // Part of a block, in use or free. Neighbours in one block that are both free become one.
+  struct Range {
+    std::size_t size;
+    std::byte* block;
+    std::size_t block_size;
     Device device;
+    bool live = false;
+    Storage* storage = nullptr;
   };
+  using Ranges = std::map<std::byte*, Range>;
+  Ranges::iterator fitting(std::size_t size, Device device);
+  Ranges::iterator merge(Ranges::iterator range) noexcept;
+  Ranges::iterator return_if_free(Ranges::iterator range) noexcept;
+
   mutable std::mutex mutex_;
-  std::unordered_map<std::size_t, Class> classes_;  // by size of block
-  std::unordered_map<void*, Storage*> live_;
+  Ranges ranges_;  // by address
   std::size_t bytes_ = 0;
   bool closed_ = false;
 };

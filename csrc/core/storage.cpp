@@ -26,7 +26,7 @@ Storage::~Storage() {
   if (free_)
     free_();
   else if (home_)
-    home_->give(data, bytes, device);
+    home_->give(data);
   else
     deallocate(data, bytes, device);
 }
