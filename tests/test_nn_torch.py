@@ -68,6 +68,13 @@ SAMPLES = {
     "LayerNorm": [((6,), {}, (X,)), (((5, 6), 1e-3), {}, (floats(3, 5, 6),)), ((6,), {"bias": False}, (X,)),
                   ((6,), {"elementwise_affine": False}, (X,))],
     "RMSNorm": [((6,), {}, (X,)), (((5, 6), 1e-3), {}, (floats(3, 5, 6),)), ((6,), {"elementwise_affine": False}, (X,))],
+    "BatchNorm1d": [((6,), {}, (X,)), ((6, 1e-3, None), {}, (X,)), ((6,), {"affine": False}, (floats(2, 6, 3),))],
+    "BatchNorm2d": [((6,), {}, (floats(2, 6, 3, 4),)), ((6,), {"track_running_stats": False}, (floats(2, 6, 3, 4),))],
+    "BatchNorm3d": [((6,), {"bias": False}, (floats(2, 6, 3, 2, 2),))],
+    "InstanceNorm1d": [((6,), {}, (floats(2, 6, 5),)), ((6,), {"affine": True, "bias": False}, (floats(6, 5),))],
+    "InstanceNorm2d": [((6,), {"track_running_stats": True}, (floats(2, 6, 3, 4),))],
+    "InstanceNorm3d": [((6,), {}, (floats(2, 6, 3, 2, 2),))],
+    "GroupNorm": [((3, 6), {}, (floats(2, 6, 3, 4),)), ((2, 6), {"affine": False}, (X,)), ((2, 6), {"bias": False}, (X,))],
     "CosineSimilarity": [((), {}, PAIRS), ((0,), {}, PAIRS)],
     "PairwiseDistance": [((), {}, PAIRS), ((1.0,), {"keepdim": True}, PAIRS)],
     "CrossEntropyLoss": [

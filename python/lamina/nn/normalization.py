@@ -24,11 +24,26 @@ def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
 
 
-class LayerNorm(Module):
-    """(x − mean) / √(variance + eps) over the last dimensions, those of normalized_shape, then times weight plus bias."""
+class _Affine(Module):
+    """Has a weight and a bias, or not, for what was normalised."""
 
     weight: Parameter | None
     bias: Parameter | None
+
+    def _make_affine(self, shape: int | tuple[int, ...], weight: bool, bias: bool, dtype: Any, device: Any) -> None:
+        for name, wanted in (("weight", weight), ("bias", weight and bias)):
+            self.register_parameter(name, Parameter(_C.empty(shape, dtype=dtype, device=device)) if wanted else None)
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class LayerNorm(_Affine):
+    """(x − mean) / √(variance + eps) over the last dimensions, those of normalized_shape, then times weight plus bias."""
 
     def __init__(
         self,
@@ -40,22 +55,10 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = shape = _shape(normalized_shape)
+        self.normalized_shape = _shape(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-
-        def parameter(wanted: bool) -> Parameter | None:
-            return Parameter(_C.empty(shape, dtype=dtype, device=device)) if wanted else None
-
-        self.register_parameter("weight", parameter(elementwise_affine))
-        self.register_parameter("bias", parameter(elementwise_affine and bias))
+        self._make_affine(self.normalized_shape, elementwise_affine, bias, dtype, device)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return _C.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -64,10 +67,8 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class RMSNorm(Module):
+class RMSNorm(_Affine):
     """x / √(mean(x²) + eps) over the last dimensions, then times weight; eps: the type's precision unless given."""
-
-    weight: Parameter | None
 
     def __init__(
         self,
@@ -80,14 +81,8 @@ class RMSNorm(Module):
         super().__init__()
         self.normalized_shape = _shape(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        weight = Parameter(_C.empty(self.normalized_shape, dtype=dtype, device=device)) if elementwise_affine else None
-        self.register_parameter("weight", weight)
+        self._make_affine(self.normalized_shape, elementwise_affine, False, dtype, device)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1."""
-        if self.weight is not None:
-            init.ones_(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
@@ -96,11 +91,8 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """(x − mean) / √(variance + eps) over each group of channels of a sample of (N, C, …), times weight plus bias."""
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -110,21 +102,15 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups must divide num_channels, got {num_groups} and {num_channels}")
         super().__init__()
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        for name in ("weight", "bias"):
-            of_channels = Parameter(_C.empty(num_channels, dtype=dtype, device=device)) if affine else None
-            self.register_parameter(name, of_channels)
+        self._make_affine(num_channels, affine, bias, dtype, device)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None and self.bias is not None:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return _C.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -133,11 +119,9 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-class _ChannelNorm(Module):
+class _ChannelNorm(_Affine):
     """What batch norm and instance norm share: weight, bias and running statistics to each channel."""
 
-    weight: Parameter | None
-    bias: Parameter | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -152,13 +136,13 @@ class _ChannelNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        for name in ("weight", "bias"):
-            of_channels = Parameter(_C.empty(num_features, dtype=dtype, device=device)) if affine else None
-            self.register_parameter(name, of_channels)
+        self._make_affine(num_features, affine, bias, dtype, device)
         tracked = track_running_stats
         for name in ("running_mean", "running_var"):
             self.register_buffer(name, _C.zeros(num_features, dtype=dtype, device=device) if tracked else None)
@@ -175,9 +159,7 @@ class _ChannelNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0; the running statistics as at first."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check(self, input: Tensor) -> None:
         if input.ndim not in self.ndims:
@@ -241,8 +223,10 @@ class _InstanceNorm(_ChannelNorm):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check(input)
