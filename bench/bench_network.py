@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,12 +116,12 @@ class Network:
 
 
 NETWORKS = [
-    Network("LeNet", lambda: lenet(lamina.nn), lambda: lenet(torch.nn), (1, 28, 28), 6, 1.5, 2, batch=64),
+    Network("LeNet", partial(lenet, lamina.nn), partial(lenet, torch.nn), (1, 28, 28), 6, 1.5, 2, batch=64),
     Network("ResNet-18 (CIFAR)", resnet18, TorchResNet18, (3, 32, 32), 1.8, 1.5, 1.2),
     *(
         Network(
-            f"character {cell}", lambda cell=cell: characters(lamina.nn, cell),  # type: ignore[misc]
-            lambda cell=cell: characters(torch.nn, cell), (64,), train, infer, 1.5, symbols=96,  # type: ignore[misc]
+            f"character {cell}", partial(characters, lamina.nn, cell), partial(characters, torch.nn, cell), (64,),
+            train, infer, 1.5, symbols=96,
         )
         for cell, train, infer in (("LSTM", 1.3, 1.2), ("GRU", 2.0, 1.5))
     ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 import lamina
+from lamina.__main__ import main
 
 # Unit roundoff by type. A result may be off by ROUNDINGS of them per operation in a chain or sum of `length` terms.
 ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -128,3 +131,15 @@ def check_op(
                 atol=1e-6 * max(1.0, float(np.abs(want).max(initial=0.0))),
                 err_msg=f"gradient of input {i}",
             )
+
+
+def check_recipe_learns(name: str, settings: str, share: float, files: Sequence[str], folder: Path) -> None:
+    """Trained with these settings its loss falls to at most that share, and it leaves these files behind."""
+    assert main(["train", name, "--quiet", "--out", str(folder), "--set", *settings.split()]) in (0, 3)
+    with open(folder / "history.csv") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < share * losses[0]
+    for left in files:
+        content = (folder / left).read_bytes()
+        assert len(content) > 500
+        assert content.startswith(b"\x89PNG") or not left.endswith(".png")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 
 import lamina
-from lamina.__main__ import main
+from checks import check_recipe_learns
 from lamina.recipes import _faces, _images, _scenes, captions, resnet, siamese, sliding, transfer
 from lamina.train import plots
 
@@ -32,13 +30,7 @@ def test_learns(name, tmp_path, set_threads):
     set_threads(1)  # nets this small gain nothing from a second, and lose much to it where the machine is busy
     for package in ("sklearn", "matplotlib"):
         pytest.importorskip(package)
-    settings, share, pictures = TINY[name]
-    assert main(["train", name, "--quiet", "--out", str(tmp_path), "--set", *settings.split()]) in (0, 3)
-    with open(tmp_path / "history.csv") as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < share * losses[0]
-    for picture in pictures:
-        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    check_recipe_learns(name, *TINY[name], tmp_path)
 
 
 def test_warped_images_stay_where_they_are_told_to():

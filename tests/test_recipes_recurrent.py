@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import random
 
 import pytest
 
 import lamina
+from checks import check_recipe_learns
 from lamina import nn
-from lamina.__main__ import main
 from lamina.recipes import adding, arithmetic, dates, evolution, forecast, latch, levels, sentiment, tagging, xml
 from lamina.recipes._recurrent import IGNORED, Reader
 from lamina.recipes._text import Alphabet, CharacterModel, python_source, sample, windows
@@ -34,13 +33,7 @@ TINY = {  # settings, by how much the loss must fall, pictures
 def test_learns(name, tmp_path, set_threads):
     set_threads(1)  # nets this small gain nothing from a second, and lose much to it where the machine is busy
     pytest.importorskip("matplotlib")
-    settings, share, pictures = TINY[name]
-    assert main(["train", name, "--quiet", "--out", str(tmp_path), "--set", *settings.split()]) in (0, 3)
-    with open(tmp_path / "history.csv") as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < share * losses[0]
-    for picture in pictures:
-        assert (tmp_path / picture).stat().st_size > 500
+    check_recipe_learns(name, *TINY[name], tmp_path)
 
 
 # ---- the state that is carried ----

@@ -6,12 +6,15 @@ import sysconfig
 from collections.abc import Iterable, Sequence
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lamina
-from lamina import Tensor, nn
+from lamina import Tensor, nn, optim
 from lamina.decode import Decoder
+from lamina.nn import functional as F
 from lamina.recipes._recurrent import CELLS
+from lamina.recipes.settings import Run
+from lamina.train import Callback, History, Trainer
 
 BITS = 1 / log(2)  # a nat in bits
 
@@ -102,6 +105,45 @@ def windows(symbols: Tensor, rows: int, steps: int) -> list[tuple[Tensor, Tensor
         (now[t : t + steps].unsqueeze(0), lamina.tensor([float(t > 0)]), following[t : t + steps].flatten())
         for t in range(0, length, steps)
     ]
+
+
+class Learning(Protocol):
+    """The settings that `fit_text` reads."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def capture(self) -> bool: ...
+
+
+Windows = Sequence[tuple[Tensor, Tensor, Tensor]]
+
+
+def fit_text(
+    model: CharacterModel,
+    learn: Windows,
+    check: Windows,
+    settings: Learning,
+    run: Run,
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Adam along a cosine that falls with every step, with clipped gradients; the windows in their order."""
+    optimizer = optim.Adam(model.parameters(), lr=settings.lr)
+    trainer = Trainer(
+        model,
+        optimizer,
+        F.cross_entropy,
+        scheduler=optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * len(learn)),
+        schedule_steps=True,
+        clip_norm=1.0,
+        out=run.out,
+        callbacks=callbacks,
+        capture=settings.capture,
+        progress=run.progress,
+    )
+    return trainer.fit(learn, settings.epochs, check, resume=run.resume)
 
 
 @lamina.no_grad()

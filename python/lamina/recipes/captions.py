@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lamina
-from lamina import Tensor, data, metrics, nn, optim, train
+from lamina import Tensor, data, metrics, nn, train
 from lamina.decode import Decoder
 from lamina.recipes._images import show_image
+from lamina.recipes._learning import fit
 from lamina.recipes._recurrent import CELLS, IGNORED
 from lamina.recipes._scenes import COLOURS, SHAPES, Scene, scene, sentence
 from lamina.recipes.settings import Result, Run, setting
@@ -91,20 +92,8 @@ def run(settings: Settings, run: Run) -> Result:
     scenes = [[scene(SIDE, 1, 2, random) for _ in range(count)] for count in counts]
     learn, check, test = (dataset(part) for part in scenes)
     model = Captioner(settings.cell, settings.hidden)
-    optimizer = optim.Adam(model.parameters(), lr=settings.lr)
-    trainer = train.Trainer(
-        model,
-        optimizer,
-        lamina.cross_entropy,
-        metrics={"accuracy": metrics.Accuracy(ignore_index=IGNORED)},
-        scheduler=optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs),
-        clip_norm=1.0,
-        out=run.out,
-        capture=settings.capture,
-        progress=run.progress,
-    )
-    loader = data.DataLoader(learn, settings.batch, shuffle=True, drop_last=len(learn) >= settings.batch)
-    history = trainer.fit(loader, settings.epochs, data.DataLoader(check, 256), resume=run.resume)
+    measures = {"accuracy": metrics.Accuracy(ignore_index=IGNORED)}
+    history = fit(model, (learn, check), settings, run, measures=measures).history
     truth = [sentence(seen) for seen in scenes[2]]
     right = {}
     for name, beams in (("greedy", 1), (f"{settings.beams} beams", settings.beams)):

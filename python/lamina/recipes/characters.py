@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lamina
-from lamina import optim, train
+from lamina import train
 from lamina._atomic import write_text
 from lamina.nn import functional as F
-from lamina.recipes._text import BITS, Alphabet, CharacterModel, python_source, sample, windows
+from lamina.recipes._text import BITS, Alphabet, CharacterModel, fit_text, python_source, sample, windows
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import Callback, Trainer, plots
 
@@ -72,21 +72,8 @@ def run(settings: Settings, run: Run) -> Result:
     model = CharacterModel(
         len(alphabet), settings.cell, settings.hidden, settings.layers, rows, dropout=settings.dropout
     )
-    optimizer = optim.Adam(model.parameters(), lr=settings.lr)
     writer = Writer(alphabet, settings.temperature, run.progress)
-    trainer = train.Trainer(
-        model,
-        optimizer,
-        F.cross_entropy,
-        scheduler=optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * len(learn)),
-        schedule_steps=True,
-        clip_norm=1.0,
-        out=run.out,
-        callbacks=[writer],
-        capture=settings.capture,
-        progress=run.progress,
-    )
-    history = trainer.fit(learn, settings.epochs, check, resume=run.resume)
+    history = fit_text(model, learn, check, settings, run, callbacks=[writer])
     bits = min(history["validation_bits"])
     packed = 8 * (len(lzma.compress(text.encode())) - len(lzma.compress(text[:-held_out].encode()))) / held_out
     write_text(run.out / "samples.txt", "\n".join(writer.samples))

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 import lamina
-from lamina import Tensor, data, metrics, nn, optim, train
+from lamina import Tensor, data, metrics, nn, train
 from lamina.decode import Decoder
+from lamina.recipes._learning import fit
 from lamina.recipes._recurrent import CELLS, IGNORED
 from lamina.recipes._text import Alphabet
 from lamina.recipes.settings import Result, Run, setting
@@ -110,20 +111,8 @@ def run(settings: Settings, run: Run) -> Result:
     draw = random.Random(lamina.initial_seed())
     learn, check, test = (pairs(count, draw) for count in (settings.samples, 500, 1000))
     model = Translator(settings.cell, settings.hidden)
-    optimizer = optim.Adam(model.parameters(), lr=settings.lr)
-    trainer = train.Trainer(
-        model,
-        optimizer,
-        lamina.cross_entropy,
-        metrics={"accuracy": metrics.Accuracy(ignore_index=IGNORED)},
-        scheduler=optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs),
-        clip_norm=1.0,
-        out=run.out,
-        capture=settings.capture,
-        progress=run.progress,
-    )
-    loader = data.DataLoader(learn, settings.batch, shuffle=True, drop_last=len(learn) >= settings.batch)
-    history = trainer.fit(loader, settings.epochs, data.DataLoader(check, 256), resume=run.resume)
+    measures = {"accuracy": metrics.Accuracy(ignore_index=IGNORED)}
+    history = fit(model, (learn, check), settings, run, measures=measures).history
     x, lengths, _, said = test.tensors
     truth = [TARGET.decode(row[:-1]) for row in said]
     rows, right = [], {}

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 import lamina
-from lamina import optim, train
 from lamina._atomic import write_text
-from lamina.nn import functional as F
-from lamina.recipes._text import Alphabet, CharacterModel, sample, windows
+from lamina.recipes._text import Alphabet, CharacterModel, fit_text, sample, windows
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plots
 
@@ -121,19 +119,7 @@ def run(settings: Settings, run: Run) -> Result:
         for part in (columns[:cut], columns[cut:])
     )
     model = CharacterModel(len(alphabet), settings.cell, settings.hidden, 1, settings.rows)
-    optimizer = optim.Adam(model.parameters(), lr=settings.lr)
-    trainer = train.Trainer(
-        model,
-        optimizer,
-        F.cross_entropy,
-        scheduler=optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * len(learn)),
-        schedule_steps=True,
-        clip_norm=1.0,
-        out=run.out,
-        capture=settings.capture,
-        progress=run.progress,
-    )
-    history = trainer.fit(learn, settings.epochs, check, resume=run.resume)
+    history = fit_text(model, learn, check, settings, run)
     start = column(GROUND * 2) + "\n"
     text = sample(model, alphabet, start * 3, (HEIGHT + 1) * settings.written, settings.temperature)
     written = text.split("\n")[: settings.written]
