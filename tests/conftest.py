@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,11 @@ from lamina import _C
 settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples as the one before it
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+# A shell without job control starts what it puts in the background deaf to Ctrl-C, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -123,6 +123,8 @@ def test_the_same_bits_for_any_number_of_threads(norm, set_threads):
         (lambda x: F.layer_norm(x, (3,), eps=-1), ValueError, "eps must not be negative"),
         (lambda x: nn.LayerNorm(4)(x), ValueError, "layer_norm"),
         (lambda x: nn.RMSNorm(4)(x), ValueError, "rms_norm"),
+        (lambda x: nn.LayerNorm(-1), ValueError, "LayerNorm: normalized_shape must be .* got -1"),
+        (lambda x: nn.RMSNorm(()), ValueError, "RMSNorm: normalized_shape must be one size or more"),
     ],
 )
 def test_errors_say_what_is_wrong(call, error, words):

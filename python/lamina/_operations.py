@@ -269,7 +269,7 @@ for _name in ("__round__", "__divmod__", "__rdivmod__"):
 for _alias in ("clamp_", "clip_"):
     setattr(Tensor, _alias, _in_place(_C.clamp))
 for _name in (
-    "cumprod", "cumsum", "eq", "ge", "gt", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "addmm", "baddbmm", "cumprod", "cumsum", "eq", "ge", "gt", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
     "scatter_reduce", "tril", "triu",
 ):  # fmt: skip
     setattr(Tensor, f"{_name}_", _in_place(getattr(_C, _name)))

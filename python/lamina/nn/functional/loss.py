@@ -215,6 +215,8 @@ def contrastive_loss(
             "contrastive_loss: expected two inputs (…, D) and a target (…), "
             f"got {input1.shape}, {input2.shape}, {target.shape}"
         )
+    if margin < 0:
+        raise ValueError(f"contrastive_loss: margin must not be negative, got {margin}")
     distance = _C.norm(input1 - input2, 2, -1)
     apart = _C.relu(margin - distance)
     losses = (1 - target) * 0.5 * distance * distance + target * 0.5 * apart * apart
