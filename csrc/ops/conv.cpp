@@ -90,7 +90,7 @@ ConvShape transposed_shape(int dims, const Dims& x, const Dims& weight, DType dt
           ": output_padding must be smaller than stride or dilation, got output_padding ", extra, ", stride ", g.stride,
           ", dilation ", g.dilation);
     check(x[2 + d] > 0, op, ": input has no elements in dimension ", 2 + d, ": ", x);
-    std::int64_t reach, size;
+    std::int64_t reach = 0, size = 0;
     const bool overflow = __builtin_mul_overflow(g.dilation[d], s.kernel[i] - 1, &reach) ||
                           __builtin_mul_overflow(x[2 + d] - 1, g.stride[d], &size) ||
                           __builtin_add_overflow(size, reach, &size) || size > kMostElements;
