@@ -172,6 +172,9 @@ class Tensor:
         """addcmul, written into this tensor."""
 
     def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+    def addmm_(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+        """addmm, written into this tensor."""
+
     def addmv(self, mat: Tensor, vec: Tensor, *, beta: builtins.float = 1, alpha: builtins.float = 1) -> Tensor:
         """beta · input + alpha · mat @ vec."""
 
@@ -268,6 +271,9 @@ class Tensor:
         """Adds the gradient of this tensor to the .grad of every leaf that it was made from."""
 
     def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor: ...
+    def baddbmm_(self, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+        """baddbmm, written into this tensor."""
+
     def bernoulli(self, *, generator: Generator | None = None) -> Tensor: ...
     def bernoulli_(self, p: Tensor | _Number = 0.5, *, generator: Generator | None = None) -> Tensor: ...
     def bfloat16(self, /) -> Tensor:
