@@ -19,6 +19,7 @@ BEGIN, END = "<!-- ratios -->", "<!-- /ratios -->"
 # In this order; a family that is not listed comes after these under its own name.
 TITLES = {
     "step": "Whole training steps and inference",
+    "network": "Whole networks",
     "gemm": "Matrix products",
     "conv": "Convolutions",
     "pool": "Pooling",
