@@ -443,3 +443,29 @@ def test_normalizer_refuses():
         data.Normalizer().fit(lamina.tensor([1.0, float("nan")]))
     with pytest.raises(ValueError, match="expected mean and std"):
         data.Normalizer().load_state_dict({"mean": lamina.ones(1)})
+
+
+# ---- what they say of themselves ----
+
+
+def test_data_sets_loaders_and_samplers_have_readable_reprs():
+    whole = data.TensorDataset(lamina.zeros(20, 3), lamina.arange(20))
+    rows = "TensorDataset(20 × (float32 (3,), int64 ()))"
+    part = data.Subset(whole, [1, 2, 3])
+    sampler = data.LengthBatchSampler([3, 1, 2], max_tokens=4, strategy="shuffle")
+    for what, said in (
+        (part, f"Subset(3 of {rows})"),
+        (whole + part, "ConcatDataset(23 samples)"),
+        (Squares(7), "Squares(7 samples)"),
+        (data.IterableDataset(iter(())), "IterableDataset()"),
+        (data.DataLoader(whole, 8, shuffle=True), f"DataLoader({rows}, batch_size=8, shuffle=True, 3 batches)"),
+        (data.DataLoader(data.IterableDataset(iter(())), 2), "DataLoader(IterableDataset(), batch_size=2)"),
+        (sampler, "LengthBatchSampler(3 sequences, strategy='shuffle', max_tokens=4)"),
+        (
+            data.DataLoader(part, batch_sampler=sampler),
+            f"DataLoader(Subset(3 of {rows}), batch_sampler={sampler!r}, {len(sampler)} batches)",
+        ),
+        (data.WeightedRandomSampler([1, 2], 5), "WeightedRandomSampler(5 of 2, replacement=True)"),
+        (data.Normalizer().fit(whole), "Normalizer(dim=0, fitted to (3,))"),
+    ):
+        assert repr(what) == said

@@ -240,6 +240,9 @@ def test_a_label_that_is_no_class(shape, place, bad):
         (lambda x, y: F.gaussian_nll_loss(x, x, x, eps=0), ValueError, "eps must be positive"),
         (lambda x, y: F.triplet_margin_loss(x, x, x, margin=0), ValueError, "margin must be positive"),
         (lambda x, y: F.contrastive_loss(x, x, x), ValueError, "expected two inputs"),
+        (lambda x, y: F.contrastive_loss(x, x, y), ValueError, "target must be 0 .* got values from 0 to 2"),
+        (lambda x, y: F.contrastive_loss(x, x, y.clamp(max=1) * 2.0 - 1), ValueError, "got values from -1 to 1"),
+        (lambda x, y: F.contrastive_loss(x, x, y.clamp(max=1) * 0.5), ValueError, "got values from 0 to 0.5"),
         (lambda x, y: F.cosine_embedding_loss(x, x, x), ValueError, "expected inputs"),
         (lambda x, y: F.multi_margin_loss(x, y, p=3), ValueError, "p must be 1 or 2"),
         (lambda x, y: nn.MSELoss(reduction="x"), ValueError, "MSELoss: reduction must be one of"),
@@ -467,6 +470,14 @@ def test_contrastive_loss_of_equal_inputs_has_a_finite_gradient():
     x = lamina.ones(3, 4, requires_grad=True)
     F.contrastive_loss(x, lamina.ones(3, 4), lamina.tensor([0.0, 1.0, 1.0])).backward()
     assert x.grad.isfinite().all()
+
+
+def test_contrastive_loss_of_whole_and_boolean_labels_in_a_captured_step():
+    x, y = lamina.randn(3, 4), lamina.randn(3, 4)
+    step = lamina.capture(lambda labels: F.contrastive_loss(x, y, labels))
+    for labels in ([0, 1, 1], [False, True, True], [1, 1, 0]):
+        want = F.contrastive_loss(x, y, lamina.tensor(labels).float())
+        assert step(lamina.tensor(labels)).item() == want.item()
 
 
 # ---- bits ----

@@ -161,3 +161,9 @@ def test_mean_and_reset():
 def test_what_makes_no_sense(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_metrics_say_what_they_were_made_with():
+    assert repr(metrics.F1(3)) == "F1(classes=3, average='macro')"
+    assert repr(metrics.TopK(2)) == "TopK(k=2, ignore_index=-100)"
+    assert repr(metrics.AUC()) == "AUC()"

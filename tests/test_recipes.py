@@ -195,6 +195,13 @@ def test_help_and_version(capsys):
         assert expected in capsys.readouterr().out
 
 
+def test_help_of_train_says_how_it_ends(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 it trained, but the expectation was not met; 130 interrupted" in said
+
+
 def test_settings_are_parsed_by_type():
     recipe = find("mlp")
     settings = parse(

@@ -595,6 +595,20 @@ def test_pictures_that_cannot_be_drawn(tmp_path):
         train.plot_history(train.History(), tmp_path / "a.png")
     with pytest.raises(ValueError, match="nothing was recorded"):
         train.plot_norms(train.NormRecorder(), tmp_path / "a.png")
+    history, path = train.History([{"epoch": 1, "loss": 1.0}]), tmp_path / "a.png"
+    for draw, given, message in (
+        (train.plot_history, history.rows, "plot_history: expected a History, what Trainer.fit returns, got list"),
+        (train.plot_norms, history, "plot_norms: expected a NormRecorder, a callback of the Trainer, got History"),
+        (train.plot_comparison, history, "plot_comparison: expected histories by their names"),
+        (train.plot_comparison, {"a": None}, "plot_comparison: expected a History, .* got NoneType"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            draw(given, path)
+    assert not path.exists()
+
+
+def test_a_recorder_says_what_it_has():
+    assert repr(train.NormRecorder(5)) == "NormRecorder(every=5, 0 times recorded)"
 
 
 def test_import_of_train_draws_in_nothing_heavy():

@@ -41,7 +41,14 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"lamina {lamina.__version__}")
     parser.add_argument("--traceback", action="store_true", help="show where an error arose")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    train = commands.add_parser("train", help="train a recipe", description="Trains a recipe and draws what came out.")
+    train = commands.add_parser(
+        "train",
+        help="train a recipe",
+        description="Trains a recipe and draws what came out.",
+        epilog=f"exit codes: 0 the recipe's expectation was met; {WRONG} something went wrong; {MISUSED} no such recipe, "
+        f"setting or option; {NOT_MET} it trained, but the expectation was not met; {INTERRUPTED} interrupted by Ctrl-C "
+        "(--resume goes on)",
+    )
     train.add_argument("recipe", help="its name; `lamina recipes` lists them")
     train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change settings")
     train.add_argument("--out", type=Path, metavar="DIR", help="folder for what it writes (runs/RECIPE)")

@@ -45,6 +45,10 @@ class Metric:
         self.update(output, target)
         return self.compute()
 
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k != "state" and not k.startswith("_"))
+        return f"{type(self).__name__}({settings})"
+
     def _some(self, count: float) -> float:
         if not count:
             raise ValueError(f"{type(self).__name__}: nothing was gathered; call update(output, target) first")
@@ -157,8 +161,8 @@ class _PerClass(ConfusionMatrix):
             raise ValueError(
                 f"{type(self).__name__}: average must be 'macro', 'micro', 'weighted' or None, got {average!r}"
             )
-        self.average = average
         super().__init__(classes)
+        self.average = average
 
     def _score(self, hit: Tensor, guessed: Tensor, there: Tensor) -> Tensor:
         raise NotImplementedError

@@ -29,6 +29,12 @@ class Dataset(Generic[Sample]):
     def __add__(self, other: Dataset[Any]) -> ConcatDataset:
         return ConcatDataset([self, other])
 
+    def __repr__(self) -> str:
+        try:
+            return f"{type(self).__name__}({len(self)} samples)"
+        except (TypeError, NotImplementedError):  # no length
+            return f"{type(self).__name__}()"
+
 
 class IterableDataset(Dataset[Sample]):
     """Samples in the order in which they come: of an iterable, of a function that makes one anew for each pass, or of a
@@ -95,6 +101,9 @@ class Subset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return self.indices.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Subset({len(self)} of {self.dataset!r})"
 
     def _batch(self, indices: Tensor) -> Any:
         return self.dataset.batch(self.indices.index_select(0, indices))  # type: ignore[attr-defined]

@@ -92,6 +92,11 @@ class LengthBatchSampler:
     def __len__(self) -> int:
         return len(self.batches())
 
+    def __repr__(self) -> str:
+        limits = {"batch_size": self.batch_size, "max_tokens": self.max_tokens}
+        shown = "".join(f", {name}={value}" for name, value in limits.items() if value is not None)
+        return f"LengthBatchSampler({len(self.source)} sequences, strategy={self.strategy!r}{shown})"
+
     def batches(self) -> list[list[int]]:
         """Of this epoch, before their order is shuffled."""
         order = lamina.randperm(len(self.source), generator=generator_of(self.seed, self.epoch)).tolist()

@@ -79,6 +79,9 @@ class WeightedRandomSampler:
     def __len__(self) -> int:
         return self.num_samples
 
+    def __repr__(self) -> str:
+        return f"WeightedRandomSampler({self.num_samples} of {len(self.weights)}, replacement={self.replacement})"
+
 
 def collate(samples: Sequence[Any]) -> Any:
     """A batch of samples: tensors, arrays and numbers stacked, tuples and mappings by their parts, the rest as a list."""
@@ -163,6 +166,17 @@ class DataLoader:
             seed = int(lamina.randint(2**62, (1,), generator=generator))
         self.seed = seed or 0
         self.epoch = 0  # of the next pass
+
+    def __repr__(self) -> str:
+        own = {"shuffle": self.shuffle, "drop_last": self.drop_last, "num_workers": self.num_workers}
+        given = {"sampler": self.sampler, "batch_sampler": self.batch_sampler, "transform": self.transform}
+        shown = [] if self.batch_sampler is not None else [f"batch_size={self.batch_size}"]
+        shown += [f"{name}={value!r}" for name, value in (own | given).items() if value]
+        try:
+            shown.append(f"{len(self)} batches")
+        except TypeError:  # an iterable without length
+            pass
+        return f"DataLoader({self.dataset!r}, {', '.join(shown)})"
 
     def __len__(self) -> int:
         """Batches of an epoch."""

@@ -62,6 +62,10 @@ class Normalizer:
         first, *rest = tensors_of(dataset)
         return TensorDataset(self.transform(first), *rest)
 
+    def __repr__(self) -> str:
+        fitted = "not fitted" if self.mean is None else f"fitted to {tuple(self.mean.shape)}"
+        return f"Normalizer(dim={self.dim}, {fitted})"
+
     def state_dict(self) -> dict[str, Tensor]:
         mean, std = self._fitted()
         return {"mean": mean, "std": std}

@@ -42,6 +42,9 @@ class NormRecorder(Callback):
         self.weights: dict[str, list[float]] = {}
         self.gradients: dict[str, list[float]] = {}
 
+    def __repr__(self) -> str:
+        return f"NormRecorder(every={self.every}, {len(self.steps)} times recorded)"
+
     def on_step(self, trainer: Trainer) -> None:
         if trainer.step % self.every:
             return

@@ -79,8 +79,14 @@ def rectangle(corner: tuple[float, float], width: float, height: float, **style:
     return import_module("matplotlib.patches").Rectangle(corner, width, height, **({"lw": 0} | style))
 
 
+def _expect(given: object, wanted: type, function: str, what: str) -> None:
+    if not isinstance(given, wanted):
+        raise TypeError(f"{function}: expected a {wanted.__name__}, {what}, got {type(given).__name__}")
+
+
 def plot_history(history: History, path: str | os.PathLike[str], title: str = "") -> None:
     """Learning curves: the loss, and each metric beside it; training against validation, the best epoch marked."""
+    _expect(history, History, "plot_history", "what Trainer.fit returns")
     names = [
         n for n in history.names if not n.startswith("validation_") and n not in ("epoch", "seconds", "learning_rate")
     ]
@@ -117,6 +123,10 @@ def plot_comparison(
     lines: Mapping[str, float] | None = None,
 ) -> None:
     """One figure of several runs over the epochs, each named at its end; `lines` are levels to compare them with."""
+    if not isinstance(histories, Mapping) or not histories:
+        raise TypeError(f"plot_comparison: expected histories by their names, {{name: History}}, got {histories!r}")
+    for history in histories.values():
+        _expect(history, History, "plot_comparison", "what Trainer.fit returns")
     with figure(path, 1, 1, (7.6, 4.2)) as (fig, axis):
         for colour, (name, history) in zip(COLOURS, histories.items(), strict=False):
             axis.plot(
@@ -159,6 +169,7 @@ def _log_if_wide(axis: Any) -> None:
 def plot_norms(recorder: NormRecorder, path: str | os.PathLike[str], title: str = "") -> None:
     """Norms of gradients (left) and weights (right) over the steps, from the first layer (light) to the last (dark), on a
     log scale: lines that spread downwards are gradients that vanish, lines that rise are ones that explode."""
+    _expect(recorder, NormRecorder, "plot_norms", "a callback of the Trainer")
     if not recorder.steps:
         raise ValueError("plot_norms: nothing was recorded")
     matrices = [name for name in recorder.weights if name.endswith("weight")] or list(recorder.weights)

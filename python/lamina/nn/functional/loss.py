@@ -217,6 +217,13 @@ def contrastive_loss(
         )
     if margin < 0:
         raise ValueError(f"contrastive_loss: margin must not be negative, got {margin}")
+    # A step that is being recorded cannot look at values.
+    if not _C._is_recording() and not bool(((target == 0) | (target == 1)).all()):
+        raise ValueError(
+            "contrastive_loss: target must be 0 (one class) or 1 (two classes) for each pair, "
+            f"got values from {float(target.min()):g} to {float(target.max()):g}"
+        )
+    target = target.to(input1.dtype)
     distance = _C.norm(input1 - input2, 2, -1)
     apart = _C.relu(margin - distance)
     losses = (1 - target) * 0.5 * distance * distance + target * 0.5 * apart * apart
