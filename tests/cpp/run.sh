@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the tests in this folder: run.sh FOLDER TARGET. Of csrc/simd, for an instruction set; neon is
 # cross-compiled and emulated where the machine is no Arm, and every kernel of csrc/cpu is then compiled for it, too.
+# TARGET cuda: of the index arithmetic of csrc/cuda, which needs no CUDA.
 # TARGET threads: of csrc/core/parallel.cpp and barrier.cpp, with and without ThreadSanitizer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,6 +14,16 @@ if [ "$target" = threads ]; then
     $compiler -std=c++20 -O1 -g $sanitizer -fopenmp -Icsrc -Wall -Wextra tests/cpp/test_parallel.cc csrc/core/parallel.cpp \
       csrc/core/barrier.cpp -o "$folder/test_parallel"
     $(setarch -R true && echo setarch -R) "$folder/test_parallel"  # its shadow memory wants the plain layout of addresses
+  done
+  exit
+fi
+if [ "$target" = cuda ]; then
+  for test in tests/cpp/test_cuda_*.cc; do
+    name=$(basename "$test" .cc)
+    echo "$name"
+    $compiler -std=c++20 -O2 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -Icsrc -Wall -Wextra \
+      -Wno-unused-function -DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1 "$test" -o "$folder/$name"
+    "$folder/$name"
   done
   exit
 fi
