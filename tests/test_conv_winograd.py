@@ -16,12 +16,13 @@ from lamina import backends
 from lamina.nn import functional as F
 
 RNG = np.random.default_rng(0)
-ALGORITHMS = ["winograd2", "winograd4"]
-TILE = {"winograd2": 2, "winograd4": 4}
+ALGORITHMS = ["winograd2", "winograd4", "winograd_strided"]
+TILE = {"winograd2": 2, "winograd4": 4, "winograd_strided": 2}  # outputs of a tile along an axis
+STRIDE = {"winograd2": 1, "winograd4": 1, "winograd_strided": 2}
 
 # Of the largest number of a result, whose sums have terms of about equal size. Against direct summation's 1e-6 (sums of
-# thousands of terms), the transforms cost F(2×2) nothing and F(4×4) a factor of 2 to 3.
-TOLERANCE = {"winograd2": 2e-6, "winograd4": 5e-6}
+# thousands of terms), the transforms cost F(2×2) and stride 2 nothing and F(4×4) a factor of 2 to 3.
+TOLERANCE = {"winograd2": 2e-6, "winograd4": 5e-6, "winograd_strided": 2e-6}
 
 padding_of_side = st.integers(0, 2)
 shapes = st.fixed_dictionaries(
@@ -46,18 +47,19 @@ def by_group(a, groups, axis):
     return np.stack(np.split(a.astype(np.float64), groups, axis))
 
 
-def reference(x, w, dy, padding, groups):
+def reference(x, w, dy, padding, groups, stride=1):
     """Output and gradients of x and w, in float64."""
     top, bottom, left, right = padding
     x = np.pad(by_group(x, groups, 1), ((0, 0),) * 3 + ((top, bottom), (left, right)))
     w, dy = by_group(w, groups, 0), by_group(dy, groups, 1)
-    windows = sliding_window_view(x, (3, 3), (3, 4))
+    windows = sliding_window_view(x, (3, 3), (3, 4))[:, :, :, ::stride, ::stride]
     y = np.einsum("gnchwij,gocij->gnohw", windows, w, optimize=True)
     dw = np.einsum("gnchwij,gnohw->gocij", windows, dy, optimize=True)
     dx = np.zeros_like(x)
     height, width = dy.shape[3:]
     for i, j in product(range(3), range(3)):
-        dx[..., i : i + height, j : j + width] += np.einsum("gnohw,goc->gnchw", dy, w[..., i, j], optimize=True)
+        seen = dx[..., i : i + height * stride : stride, j : j + width * stride : stride]
+        seen += np.einsum("gnohw,goc->gnchw", dy, w[..., i, j], optimize=True)
     dx = dx[..., top : dx.shape[3] - bottom, left : dx.shape[4] - right]
     return np.concatenate(y, 1), np.concatenate(dx, 1), np.concatenate(dw, 0)
 
@@ -71,8 +73,8 @@ def passes(x, w, dy, padding, groups=1, **options):
     return [to_numpy(t) for t in (y, x.grad, w.grad)]
 
 
-def operands(batch, groups, inputs, outputs, height, width, padding):
-    out = height + sum(padding[:2]) - 2, width + sum(padding[2:]) - 2
+def operands(batch, groups, inputs, outputs, height, width, padding, stride=1):
+    out = [(size - 3) // stride + 1 for size in (height + sum(padding[:2]), width + sum(padding[2:]))]
     return (
         array(batch, groups * inputs, height, width),
         array(groups * outputs, inputs, 3, 3),
@@ -81,19 +83,20 @@ def operands(batch, groups, inputs, outputs, height, width, padding):
 
 
 def check_passes(algorithm, padding, groups, x, w, dy):
+    stride = STRIDE[algorithm]
     with backends.conv.use(algorithm):
-        ours = passes(x, w, dy, padding, groups)
-    for name, mine, true in zip(("y", "dx", "dw"), ours, reference(x, w, dy, padding, groups), strict=True):
+        ours = passes(x, w, dy, padding, groups, stride=stride)
+    true_ones = reference(x, w, dy, padding, groups, stride)
+    for name, mine, true in zip(("y", "dx", "dw"), ours, true_ones, strict=True):
         np.testing.assert_allclose(mine, true, rtol=0, atol=TOLERANCE[algorithm] * np.abs(true).max(), err_msg=name)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_is_what_runs(algorithm):
     with backends.conv.use(algorithm):
-        found = backends.conv.algorithms((1, 3, 8, 8), (4, 3, 3, 3), padding=1)
-        assert {choice.chosen for choice in found.values()} == {algorithm}
-        strided = backends.conv.algorithms((1, 3, 8, 8), (4, 3, 3, 3), stride=2)
-        assert algorithm not in {choice.chosen for choice in strided.values()}
+        for stride in (1, 2, 3):
+            found = backends.conv.algorithms((1, 3, 8, 8), (4, 3, 3, 3), stride=stride, padding=1)
+            assert [c.chosen == algorithm for c in found.values()] == [stride == STRIDE[algorithm]] * 3
 
 
 def chosen(*args, **options):
@@ -111,11 +114,23 @@ def test_it_is_chosen_where_it_pays():
     assert not set(chosen((32, 64, 32, 32), (64, 64, 3, 3), dtype=lamina.float64)) & set(ALGORITHMS)
 
 
+def test_it_is_chosen_where_it_pays_for_stride_2():
+    layer = (32, 64, 32, 32), (128, 64, 3, 3)
+    assert chosen(*layer, stride=2) == ["winograd_strided"] * 3
+    forward, data, weight = chosen((32, 8, 32, 32), (16, 8, 3, 3), stride=2)
+    assert data == "winograd_strided"
+    assert "winograd_strided" not in (forward, weight)
+    with backends.conv.forbid_winograd():
+        assert not set(chosen(*layer, stride=2)) & set(ALGORITHMS)
+    unpadded = backends.conv.algorithms(*layer, stride=2)
+    assert ["winograd_strided" in choice.possible for choice in unpadded.values()] == [True, False, True]
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @given(shape=shapes)
 @settings(deadline=None, max_examples=60)
 def test_random_shapes(algorithm, shape):
-    check_passes(algorithm, shape["padding"], shape["groups"], *operands(**shape))
+    check_passes(algorithm, shape["padding"], shape["groups"], *operands(**shape, stride=STRIDE[algorithm]))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -129,16 +144,19 @@ def test_random_shapes(algorithm, shape):
     ],
 )
 def test_sizes(algorithm, batch, inputs, outputs, height, width):
-    check_passes(algorithm, (1, 1, 1, 1), 1, *operands(batch, 1, inputs, outputs, height, width, (1, 1, 1, 1)))
+    given = operands(batch, 1, inputs, outputs, height, width, (1, 1, 1, 1), STRIDE[algorithm])
+    check_passes(algorithm, (1, 1, 1, 1), 1, *given)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("activation", [None, "relu", "tanh", "gelu"])
 def test_epilogue(algorithm, activation):
-    x, w, b, residual = array(2, 5, 7, 9), array(11, 5, 3, 3), array(11), array(2, 11, 7, 9)
+    stride = STRIDE[algorithm]
+    x, w, residual = operands(2, 1, 5, 11, 7, 9, (1, 1, 1, 1), stride)
+    b = array(11)
     with backends.conv.use(algorithm):
-        fused = F.conv2d(x, w, b, padding=1, activation=activation, residual=residual)
-    z = reference(x, w, residual, (1, 1, 1, 1), 1)[0] + b[:, None, None] + residual
+        fused = F.conv2d(x, w, b, stride, 1, activation=activation, residual=residual)
+    z = reference(x, w, residual, (1, 1, 1, 1), 1, stride)[0] + b[:, None, None] + residual
     composed = to_numpy(getattr(lamina, activation)(lamina.tensor(z))) if activation else z
     # No activation here is steeper than 1.13.
     np.testing.assert_allclose(to_numpy(fused), composed, rtol=1e-6, atol=1.2 * TOLERANCE[algorithm] * np.abs(z).max())
@@ -148,23 +166,25 @@ def test_epilogue(algorithm, activation):
 @pytest.mark.parametrize("padding", [0, 1, 2])
 def test_transposed(algorithm, padding):
     """A transposed convolution is the data gradient of one, here with a bias."""
+    stride = STRIDE[algorithm]
     dy, w, b = array(2, 12, 9, 7), array(12, 10, 3, 3), array(20)
-    height, width = 11 - 2 * padding, 9 - 2 * padding
+    height, width = (stride * (size - 1) + 3 - 2 * padding for size in (9, 7))
     with backends.conv.use(algorithm):
-        y = to_numpy(F.conv_transpose2d(dy, w, b, padding=padding, groups=2))
-    _, dx, _ = reference(array(2, 20, height, width), w, dy, (padding,) * 4, 2)
+        y = to_numpy(F.conv_transpose2d(dy, w, b, stride, padding, groups=2))
+    _, dx, _ = reference(array(2, 20, height, width), w, dy, (padding,) * 4, 2, stride)
     true = dx + b[:, None, None]
     np.testing.assert_allclose(y, true, rtol=0, atol=TOLERANCE[algorithm] * np.abs(true).max())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_gradient_through_an_activation_that_needs_its_input(algorithm):
-    x, w, dy = operands(2, 1, 6, 9, 10, 7, (1, 1, 1, 1))
+    stride = STRIDE[algorithm]
+    x, w, dy = operands(2, 1, 6, 9, 10, 7, (1, 1, 1, 1), stride)
     with backends.conv.use(algorithm):
-        fused = passes(x, w, dy, (1, 1, 1, 1), activation="gelu")
-    z = lamina.tensor(reference(x, w, dy, (1, 1, 1, 1), 1)[0], requires_grad=True)
+        fused = passes(x, w, dy, (1, 1, 1, 1), stride=stride, activation="gelu")
+    z = lamina.tensor(reference(x, w, dy, (1, 1, 1, 1), 1, stride)[0], requires_grad=True)
     lamina.gelu(z).backward(lamina.tensor(dy.astype(np.float64)))
-    _, dx, dw = reference(x, w, to_numpy(z.grad), (1, 1, 1, 1), 1)
+    _, dx, dw = reference(x, w, to_numpy(z.grad), (1, 1, 1, 1), 1, stride)
     np.testing.assert_allclose(fused[1], dx, rtol=0, atol=1e-5 * np.abs(dx).max())
     np.testing.assert_allclose(fused[2], dw, rtol=0, atol=1e-5 * np.abs(dw).max())
 
@@ -172,12 +192,13 @@ def test_gradient_through_an_activation_that_needs_its_input(algorithm):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("shape", [(1, 1, 40, 24, 9, 8), (3, 2, 20, 40, 30, 31)])
 def test_any_number_of_threads_gives_the_same_bits(algorithm, shape, set_threads):
-    x, w, dy = operands(*shape, (1, 1, 1, 1))
+    stride = STRIDE[algorithm]
+    x, w, dy = operands(*shape, (1, 1, 1, 1), stride)
     results = []
     for threads in (1, 2, 3):
         set_threads(threads)
         with backends.conv.use(algorithm):
-            results.append(passes(x, w, dy, (1, 1, 1, 1), shape[1]))
+            results.append(passes(x, w, dy, (1, 1, 1, 1), shape[1], stride=stride))
     for other in results[1:]:
         for one, more in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, more)
@@ -187,30 +208,35 @@ def test_any_number_of_threads_gives_the_same_bits(algorithm, shape, set_threads
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("at", [(0, 0), (6, 9), (12, 16)])
 def test_a_bad_number_reaches_the_tiles_that_read_it_and_no_other(algorithm, bad, at):
-    m = TILE[algorithm]
-    x, w, dy = operands(2, 1, 9, 20, 13, 17, (1, 1, 1, 1))
+    m, stride = TILE[algorithm], STRIDE[algorithm]
+    x, w, dy = operands(2, 1, 9, 20, 13, 17, (1, 1, 1, 1), stride)
     x[1, 4, at[0], at[1]] = bad
     with backends.conv.use(algorithm):
-        y, _, _ = passes(x, w, dy, (1, 1, 1, 1))
-    reached = np.zeros((13, 17), bool)
-    for row, col in product(range(0, 13, m), range(0, 17, m)):
-        # A tile's outputs read its inputs from one before its corner to m after.
-        if row - 1 <= at[0] <= row + m and col - 1 <= at[1] <= col + m:
+        y, _, _ = passes(x, w, dy, (1, 1, 1, 1), stride=stride)
+    height, width = y.shape[2:]
+    reached = np.zeros((height, width), bool)
+    for row, col in product(range(0, height, m), range(0, width, m)):
+        # A tile's outputs read its inputs from one before its corner to one after the last one's place.
+        if all(-1 <= a - stride * b <= stride * (m - 1) + 1 for a, b in zip(at, (row, col), strict=True)):
             reached[row : row + m, col : col + m] = True
     assert np.isfinite(y[0]).all()
     assert np.isfinite(y[1][:, ~reached]).all()
-    near = np.abs(np.arange(13) - at[0])[:, None] <= 1, np.abs(np.arange(17) - at[1]) <= 1
+    near = (
+        np.abs(stride * np.arange(height) - at[0])[:, None] <= 1,
+        np.abs(stride * np.arange(width) - at[1]) <= 1,
+    )
     assert not np.isfinite(y[1][:, near[0] & near[1]]).any()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_captured(algorithm):
-    x, w, dy = operands(2, 1, 9, 20, 11, 13, (1, 1, 1, 1))
+    stride = STRIDE[algorithm]
+    x, w, dy = operands(2, 1, 9, 20, 11, 13, (1, 1, 1, 1), stride)
     weight = lamina.tensor(w, requires_grad=True)
 
     def step(x, dy):
         weight.grad = None
-        y = F.conv2d(x, weight, padding=1, activation="relu")
+        y = F.conv2d(x, weight, None, stride, 1, activation="relu")
         y.backward(dy)
         return y, weight.grad
 

@@ -4,7 +4,8 @@
 //   y = Aᵀ [(G w) ⊙ (Bᵀ d)]      d: m + 2 inputs, w: 3 taps, y: m outputs
 //   ∂w = Gᵀ [(A ∂y) ⊙ (Bᵀ d)]    the gradient of that: the same matrices, turned
 //
-// In two dimensions each is applied to the columns and then to the rows.
+// In two dimensions each is applied to the columns and then to the rows. A set of transforms says how many inputs a
+// tile reads (kIn), how far the next one begins behind it (kStep), its outputs (kOut) and products (kTile).
 #pragma once
 #include "simd/vec.h"
 
@@ -13,12 +14,12 @@ namespace LAMINA_TARGET {
 namespace {
 
 template <int m>
-struct Winograd;
+struct Winograd;  // stride 1
 
 // Points 0, 1, -1, ∞.
 template <>
 struct Winograd<2> {
-  static constexpr int kOut = 2, kTile = 4;
+  static constexpr int kIn = 4, kStep = 2, kOut = 2, kTile = 4;
   using V = Vec<float>;
 
   static LAMINA_INLINE void input(const V* d, V* to) {
@@ -56,7 +57,7 @@ struct Winograd<2> {
 // a point and of its reciprocal are then as small as they can be.
 template <>
 struct Winograd<4> {
-  static constexpr int kOut = 4, kTile = 6;
+  static constexpr int kIn = 6, kStep = 4, kOut = 4, kTile = 6;
   using V = Vec<float>;
   static constexpr float kNear = 0.70710678118654752f, kFar = 1.41421356237309505f;  // squares: 1/2 and 2
 

@@ -18,7 +18,7 @@ namespace {
 constexpr int kLanes = Vec<float>::width;
 constexpr int kRunTiles = 16;  // at most, so that the strips of all lanes stay in the first-level cache
 
-// A 3 × 3 convolution of stride 1. The data gradient is one too, of dy: with the channels exchanged.
+// A 3 × 3 convolution. The data gradient is one too, of dy: with the channels exchanged.
 struct WinogradShape {
   std::int64_t batch, groups, in_channels, out_channels;  // channels of one group
   std::int64_t height, width, out_height, out_width, pad_top, pad_left;
@@ -74,23 +74,23 @@ constexpr std::int64_t odd_lines(std::int64_t floats) { return (ceil_div(floats,
 
 alignas(64) constexpr float kZeros[kRunTiles * 4 + 2] = {};
 
-// Transforms of tiles before the products: Bᵀ d B of kTile × kTile inputs, or A ∂y Aᵀ of kOut × kOut gradients.
+// Transforms of tiles before the products: Bᵀ d B of kIn × kIn inputs, or A ∂y Aᵀ of kOut × kOut gradients.
 template <class F>
 struct OfInput {
-  static constexpr int kIn = F::kTile;
+  static constexpr int kIn = F::kIn, kStep = F::kStep;
   static LAMINA_INLINE void apply(const Vec<float>* from, Vec<float>* to) { F::input(from, to); }
 };
 template <class F>
 struct OfGradient {
-  static constexpr int kIn = F::kOut;
+  static constexpr int kIn = F::kOut, kStep = F::kOut;
   static LAMINA_INLINE void apply(const Vec<float>* from, Vec<float>* to) { F::output_turned(from, to); }
 };
 
 template <class F, class Transform>
 class Spread {
   using V = Vec<float>;
-  static constexpr int kIn = Transform::kIn, kTile = F::kTile, kOut = F::kOut;
-  static constexpr int kPitch = ceil_div(kRunTiles * kOut + 8 + kLanes, 8) * 8;  // whole vectors may reach beyond
+  static constexpr int kIn = Transform::kIn, kStep = Transform::kStep, kTile = F::kTile;
+  static constexpr int kPitch = ceil_div(kRunTiles * kStep + 8 + kLanes, 8) * 8;  // whole vectors may reach beyond
 
  public:
   // `pad_top`, `pad_left`: how far the first tile begins outside of the image.
@@ -99,8 +99,8 @@ class Spread {
 
   // Channels [first, end), `first` a multiple of the lanes.
   void run(const TileRun& run, std::int64_t first, std::int64_t end, const Points<float>& to) {
-    top_ = run.row * kOut - pad_top_;
-    const std::int64_t left = run.col * kOut - pad_left_, cols = (run.count - 1) * kOut + kIn;
+    top_ = run.row * kStep - pad_top_;
+    const std::int64_t left = run.col * kStep - pad_left_, cols = (run.count - 1) * kStep + kIn;
     skipped_ = static_cast<int>(left < 0 ? -left : 0);
     x0_ = left + skipped_;
     inside_ = static_cast<int>(most(0, least(cols - skipped_, from_.width - x0_)));
@@ -111,7 +111,7 @@ class Spread {
       for (int lane = 0; lane < lanes; ++lane)
         along_columns(planes + lane * from_.height * from_.width, strip_ + lane * kTile * kPitch + skipped_);
       float* out = to.data + run.place * to.tile + c;
-      for (int t = 0; t < run.count; ++t, out += to.tile) along_rows(strip_ + t * kOut, out, to.point);
+      for (int t = 0; t < run.count; ++t, out += to.tile) along_rows(strip_ + t * kStep, out, to.point);
     }
   }
 

@@ -30,12 +30,13 @@ struct ConvShape {
 };
 
 enum class ConvAlgorithm : std::uint8_t {
-  im2col,     // the columns of every image written out, then a matrix product: the plain oracle
-  implicit,   // a matrix product whose right-hand panels are packed straight from the image
-  direct,     // the same with panels read where the image lies: for few channels
-  winograd2,  // 3 × 3, stride and dilation 1: tiles of 2 × 2 outputs; float32 only
-  winograd4,  // tiles of 4 × 4
-  depthwise,  // one input channel to a group
+  im2col,            // the columns of every image written out, then a matrix product: the plain oracle
+  implicit,          // a matrix product whose right-hand panels are packed straight from the image
+  direct,            // the same with panels read where the image lies: for few channels
+  winograd2,         // 3 × 3, stride and dilation 1: tiles of 2 × 2 outputs; float32 only
+  winograd4,         // tiles of 4 × 4
+  winograd_strided,  // 3 × 3, stride 2, dilation 1: tiles of 2 × 2 outputs; float32 only
+  depthwise,         // one input channel to a group
   count
 };
 constexpr int kConvAlgorithms = static_cast<int>(ConvAlgorithm::count);

@@ -8,7 +8,8 @@
 namespace lamina {
 namespace {
 
-constexpr const char* kNames[] = {"im2col", "implicit", "direct", "winograd2", "winograd4", "depthwise"};
+constexpr const char* kNames[] = {"im2col",    "implicit",         "direct",   "winograd2",
+                                  "winograd4", "winograd_strided", "depthwise"};
 static_assert(sizeof kNames / sizeof *kNames == kConvAlgorithms);
 
 constexpr std::int64_t kFewRows = 16, kDirectChannels = 256;
@@ -25,15 +26,17 @@ bool has_slot(ConvAlgorithm a, ConvPass pass, Device device) {
   }
 }
 
-bool is_winograd(ConvAlgorithm a) { return a == ConvAlgorithm::winograd2 || a == ConvAlgorithm::winograd4; }
-
-// 3 × 3 in the plane with stride and dilation 1, the padding no wider than the kernel reaches.
-bool winograd_takes(const ConvShape& s) {
+// 3 × 3 in the plane with dilation 1, the padding no wider than the kernel reaches.
+bool winograd_takes(const ConvShape& s, std::int64_t stride) {
   if (s.dtype != DType::f32 || s.in[0] != 1 || s.kernel[0] != 1 || s.out[0] != 1) return false;
   for (int d = 1; d < kConvDims; ++d)
-    if (s.kernel[d] != 3 || s.stride[d] != 1 || s.dilation[d] != 1 || s.pad_low[d] > 2 || s.pad_high[d] > 2)
+    if (s.kernel[d] != 3 || s.stride[d] != stride || s.dilation[d] != 1 || s.pad_low[d] > 2 || s.pad_high[d] > 2)
       return false;
   return true;
+}
+// Where the tiles of the data gradient begin depends on the padding; they are made for the usual one.
+bool strided_winograd_takes(ConvPass pass, const ConvShape& s) {
+  return winograd_takes(s, 2) && (pass != ConvPass::data_gradient || (s.pad_low[1] == 1 && s.pad_low[2] == 1));
 }
 
 // With fewer channels Winograd's transforms cost more than they save (measured against the implicit product).
@@ -43,6 +46,15 @@ bool winograd_pays(ConvPass pass, const ConvShape& s) {
     case ConvPass::forward: return in >= 4;
     case ConvPass::data_gradient: return out >= 4;
     default: return in >= 8 && out >= 8 && in * out >= 192;
+  }
+}
+
+// The same for stride 2. The implicit product's data gradient, four smaller ones, is never faster.
+bool strided_winograd_pays(ConvPass pass, const ConvShape& s) {
+  switch (pass) {
+    case ConvPass::forward: return s.group_in() >= 16;
+    case ConvPass::data_gradient: return s.group_out() >= 2;
+    default: return s.group_in() >= 64 && s.group_out() >= 64;
   }
 }
 
@@ -82,7 +94,8 @@ std::optional<ConvAlgorithm> conv_algorithm_named(const char* name) {
 
 bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device device) {
   if (!has_slot(a, pass, device)) return false;
-  if (is_winograd(a)) return winograd_takes(s);
+  if (a == ConvAlgorithm::winograd2 || a == ConvAlgorithm::winograd4) return winograd_takes(s, 1);
+  if (a == ConvAlgorithm::winograd_strided) return strided_winograd_takes(pass, s);
   if (a == ConvAlgorithm::depthwise) return s.group_in() == 1;
   return true;
 }
@@ -98,8 +111,10 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   if (far_apart(s)) return ConvAlgorithm::im2col;
   if (can(ConvAlgorithm::depthwise)) return ConvAlgorithm::depthwise;
 
-  if (asked.winograd && winograd_takes(s) && winograd_pays(pass, s))
+  if (asked.winograd && winograd_takes(s, 1) && winograd_pays(pass, s))
     if (const ConvAlgorithm a = better_winograd(pass, s); can(a)) return a;
+  if (asked.winograd && can(ConvAlgorithm::winograd_strided) && strided_winograd_pays(pass, s))
+    return ConvAlgorithm::winograd_strided;
 
   // For few rows of the product, packing a panel costs as much as multiplying by it.
   const std::int64_t rows = pass == ConvPass::forward ? s.group_out() : s.group_in();
