@@ -15,7 +15,7 @@ import lamina
 from lamina.__main__ import main
 from lamina.recipes import RECIPES, boolean, find, gaussian
 from lamina.recipes.settings import UsageError, describe, parse
-from test_data_files import idx, write_mnist
+from test_data_files import idx
 
 needs_everything = pytest.mark.usefixtures("everything")
 
@@ -66,21 +66,6 @@ def test_mlp_meets_its_expectation(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "expected: at least 97%" in said
     assert float(said.split("test accuracy ")[1].split("%")[0]) >= 97
-
-
-@needs_everything
-def test_mlp_on_mnist_files(tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    labels = np.arange(240, dtype=np.uint8) % 10
-    images = rng.integers(0, 60, (240, 28, 28), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 2 * label : 2 * label + 4] += 180  # a bar whose place says which digit it is
-    write_mnist(tmp_path, images, labels)
-    for name, array in (("t10k-images-idx3-ubyte", images[:50]), ("t10k-labels-idx1-ubyte", labels[:50])):
-        (tmp_path / name).write_bytes(idx(array))
-    arguments = ["--set", f"folder={tmp_path}", "epochs=6", "hidden=32", "dropout=0", "batch=16"]
-    assert main(["train", "mlp", "--out", str(tmp_path / "out"), *arguments]) == 0
-    assert "test accuracy 100.00%" in capsys.readouterr().out
 
 
 @needs_everything
@@ -255,35 +240,6 @@ def test_exit_code_of_the_process():
     )
     with pytest.raises(UsageError):
         main(["--traceback", "train", "mlpp"])
-
-
-@needs_everything
-@pytest.mark.parametrize(
-    "break_it, message",
-    [
-        (lambda folder: None, "No such file or directory"),
-        (lambda folder: write_mnist(folder), "has no t10k-images-idx3-ubyte"),
-        (
-            lambda folder: (write_mnist(folder), (folder / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\3\0")),
-            "sizes of its 3",
-        ),
-        (
-            lambda folder: (write_mnist(folder), os.truncate(folder / "train-images-idx3-ubyte", 4000)),
-            "take 4704 bytes, and 3984 are there",
-        ),
-        (
-            lambda folder: write_mnist(folder, labels=np.full(6, 77, np.uint8)),
-            "labels must be from 0 to 9, found 77 to 77",
-        ),
-    ],
-)
-def test_data_that_cannot_be_read(tmp_path, capsys, break_it, message):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    break_it(folder)
-    said = refused(capsys, 1, "train", "mlp", "--out", tmp_path / "out", "--set", f"folder={folder}")
-    assert message in said or "has no train-images-idx3-ubyte" in said
-    assert str(folder) in said
 
 
 @needs_everything

@@ -98,7 +98,9 @@ def _message(error: BaseException) -> str:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     text = str(error) or type(error).__name__
     return (
-        text if isinstance(error, (ValueError, ImportError, FloatingPointError)) else f"{type(error).__name__}: {text}"
+        text
+        if isinstance(error, (ValueError, ImportError, FloatingPointError, OSError))
+        else f"{type(error).__name__}: {text}"
     )
 
 

@@ -9,8 +9,8 @@ from lamina.recipes.settings import Recipe, UsageError
 
 # name: the module that has it, what it shows
 RECIPES = {
-    "mlp": "a multi-layer perceptron reads handwritten digits (scikit-learn's; MNIST from a folder of yours)",
-    "lenet": "LeNet-5 reads handwritten digits (scikit-learn's, enlarged; MNIST from a folder of yours)",
+    "mlp": "a multi-layer perceptron reads handwritten digits (scikit-learn's, or files of yours)",
+    "lenet": "LeNet-5 reads handwritten digits (scikit-learn's, enlarged, or files of yours)",
     "captions": "a sentence for each made-up scene: a convolutional net looks, a recurrent one speaks",
     "transfer": "new persons told apart by a net that knows others: frozen, all trained, or pre-trained layer by layer",
     "yolo": "YOLO finds shapes on made-up scenes: boxes, classes, mean average precision",

@@ -16,6 +16,20 @@ def people(count: int, random: Any) -> Any:
     return random.uniform(-1, 1, (count, TRAITS))
 
 
+class People:
+    """Some persons."""
+
+    def __init__(self, count: int, random: Any) -> None:
+        self.persons = people(count, random)
+
+    def __len__(self) -> int:
+        return len(self.persons)
+
+    def photograph(self, which: Any, random: Any) -> Tensor:
+        """One of each of these: (N, 1, SIDE, SIDE) from 0 to 1."""
+        return photographs(self.persons[which], random)
+
+
 def photographs(persons: Any, random: Any) -> Tensor:
     """One photograph of each row of proportions: (N, 1, SIDE, SIDE) from 0 to 1."""
     import numpy

@@ -1,75 +1,85 @@
-"""Images to learn from: scikit-learn's digits, enlarged, or MNIST from a folder; and pictures of what nets make of them."""
+"""Images to learn from: scikit-learn's digits, enlarged, or files from a folder; and pictures of what nets make of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lamina
 from lamina import Tensor, data
+from lamina.data import augment
 from lamina.nn import functional as F
 from lamina.train import plots
 
-
-def warp(images: Tensor, degrees: float, shear: float, scale: float, shift: float) -> Tensor:
-    """Each image (N, H, W) turned, sheared, scaled and moved by random amounts up to these (shift in pixels), by bilinear
-    interpolation; what comes in from outside is 0."""
-    import numpy
-
-    count, height, width = images.shape
-    random = numpy.random.default_rng(int(lamina.randint(2**31, (1,))))
-    angle, slant, size = (
-        random.uniform(-most, most, (count, 1, 1)) for most in (numpy.deg2rad(degrees), shear, numpy.log(scale))
-    )
-    move = random.uniform(-shift, shift, (2, count, 1, 1))
-    y, x = numpy.mgrid[:height, :width] - numpy.array([(height - 1) / 2, (width - 1) / 2])[:, None, None]
-    cos, sin = numpy.cos(angle) / numpy.exp(size), numpy.sin(angle) / numpy.exp(size)
-    from_x = cos * x + (sin + slant) * y + (width - 1) / 2 + move[0]
-    from_y = -sin * x + cos * y + (height - 1) / 2 + move[1]
-    left, top = numpy.floor(from_x).astype(int), numpy.floor(from_y).astype(int)
-    padded = numpy.pad(images.numpy(), ((0, 0), (1, 1), (1, 1)))
-    which = numpy.arange(count)[:, None, None]
-    out = numpy.zeros((count, height, width))
-    for dy in (0, 1):
-        for dx in (0, 1):
-            weight = (1 - abs(from_x - left - dx)) * (1 - abs(from_y - top - dy))
-            # The padding holds zeros for every place outside.
-            rows, columns = (top + dy + 1).clip(0, height + 1), (left + dx + 1).clip(0, width + 1)
-            out += weight * padded[which, rows, columns]
-    return lamina.from_numpy(out).float()
+Sets = list[data.TensorDataset]  # to learn from, to check with, to test with: bytes (N, C, H, W) and classes
+PLAIN = augment.ToFloat()  # from 0 to 1
+WARPED = augment.Compose(
+    [augment.RandomAffine(degrees=12, translate=(0.07, 0.07), scale=(0.9, 1.1), shear=6), PLAIN]
+)  # anew in every epoch
 
 
-def enlarged_digits(side: int, copies: int, margin: int = 0) -> list[data.TensorDataset]:
-    """Training, validation and test set of scikit-learn's digits as (N, 1, side, side) from 0 to 1, interpolated from
-    8 × 8 to all but a margin; of each digit to learn from, `copies` besides it, slightly warped."""
+def enlarged_digits(side: int, margin: int = 0) -> Sets:
+    """scikit-learn's digits of 8 × 8 pixels, interpolated to side × side but for a margin."""
     digits = data.bundled("digits")
-    small = data.TensorDataset(digits.tensors[0].reshape(-1, 1, 8, 8) / 16, digits.tensors[1])
-    sets = []
-    for part in data.split(small, stratify=True):
-        images, labels = data.tensors_of(part)
-        inner = side - 2 * margin
-        images = F.interpolate(images, size=(inner, inner), mode="bilinear", align_corners=False)
-        sets.append([F.pad(images, (margin,) * 4), labels])
-    images, labels = sets[0]
-    warped = [warp(images[:, 0], 12, 0.1, 1.1, side / 14).unsqueeze(1) for _ in range(copies)]
-    sets[0] = [lamina.cat([images, *warped]), labels.repeat(copies + 1)]
-    return [data.TensorDataset(*pair) for pair in sets]
+    inner = side - 2 * margin
+    images = F.interpolate(
+        digits.tensors[0].reshape(-1, 1, 8, 8) * (255 / 16), size=(inner, inner), mode="bilinear", align_corners=False
+    )
+    images = F.pad(images, (margin,) * 4).round().to(lamina.uint8)
+    parts = data.split(data.TensorDataset(images, digits.tensors[1]), stratify=True)
+    return [data.TensorDataset(*data.tensors_of(part)) for part in parts]
 
 
-def mnist_sets(folder: Path) -> list[data.TensorDataset]:
-    """Training, validation and test set of MNIST's or Fashion-MNIST's files, (N, 1, 28, 28) from 0 to 1."""
-    whole, test = (data.mnist(folder, train) for train in (True, False))
-    whole, test = (data.TensorDataset(d.tensors[0].unsqueeze(1).float() / 255, d.tensors[1]) for d in (whole, test))
+def file_sets(folder: Path) -> Sets:
+    """What a folder has: MNIST's or Fashion-MNIST's four files, or CIFAR-10's six in their binary form. A twelfth of what
+    is there to learn from is held out to check with."""
+    if any(folder.glob("data_batch_*.bin*")) or (folder / "cifar-10-batches-bin").is_dir():
+        whole, test = (data.cifar10(folder, train) for train in (True, False))
+    elif any(folder.glob("*ubyte*")):
+        whole, test = (data.mnist(folder, train) for train in (True, False))
+        whole, test = (data.TensorDataset(d.tensors[0].unsqueeze(1), d.tensors[1]) for d in (whole, test))
+    else:
+        raise FileNotFoundError(
+            f"{folder} has neither MNIST's files (train-images-idx3-ubyte …) nor CIFAR-10's in binary form "
+            "(data_batch_1.bin …)"
+        )
+    shapes = [d.tensors[0].shape[1:] for d in (whole, test)]
+    if shapes[0] != shapes[1] or shapes[0][1] != shapes[0][2]:
+        raise ValueError(
+            f"{folder}: expected square images of one size, got {shapes[0]} to learn from, {shapes[1]} to test"
+        )
     held_out = max(1, len(whole) // 12)
     rest = data.split(whole, (len(whole) - held_out, held_out, 0), stratify=True)
     return [data.TensorDataset(*data.tensors_of(part)) for part in rest[:2]] + [test]
+
+
+class Classes:
+    """Some of a data set's classes, numbered anew from 0; a photograph of one is any of its images."""
+
+    def __init__(self, dataset: data.TensorDataset, classes: Sequence[int]) -> None:
+        self.images, labels = dataset.tensors
+        self.places = [lamina.nonzero(labels == c).reshape(-1) for c in classes]
+        empty = [c for c, places in zip(classes, self.places, strict=True) if not len(places)]
+        if empty:
+            raise ValueError(f"there are no images of class {empty[0]}")
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def photograph(self, which: Any, random: Any) -> Tensor:
+        """An image of each of these classes: (N, C, H, W) from 0 to 1."""
+        chosen = [int(self.places[c][int(random.integers(len(self.places[c])))]) for c in which]
+        return PLAIN(self.images.index_select(0, lamina.tensor(chosen)))
 
 
 def show_image(axis: Any, image: Tensor, title: str = "", **style: Any) -> None:
     """An image (H, W) or (C, H, W), without ticks."""
     pixels = image.detach().numpy()
     if pixels.ndim == 3:
-        pixels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).clip(0, 1)
+        pixels = (
+            pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).clip(0, 255 if pixels.dtype == "uint8" else 1)
+        )
     axis.imshow(pixels, interpolation="nearest", **({"cmap": "gray"} | style))
     axis.set(xticks=[], yticks=[])
     axis.grid(False)

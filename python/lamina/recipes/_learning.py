@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from lamina import Tensor, data, metrics, nn, optim, train
+from lamina.data.augment import Augmentation
 from lamina.nn import functional as F
 from lamina.recipes.settings import Run
 from lamina.train import History, Trainer
@@ -25,6 +26,7 @@ class Learning(Protocol):
 
 
 Parts = tuple[data.Dataset[Any], data.Dataset[Any]]
+Transforms = tuple[Augmentation | None, Augmentation | None]
 
 
 def fit(
@@ -36,8 +38,10 @@ def fit(
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
     measures: Mapping[str, metrics.Metric] | None = None,
     folder: str = "",
+    transforms: Transforms = (None, None),
 ) -> Trainer:
-    """Adam along a cosine with clipped gradients on the first part; the second is for validation."""
+    """Adam along a cosine with clipped gradients on the first part; the second is for validation. What becomes of their
+    batches: `transforms`."""
     optimizer = optim.Adam(model.parameters(), lr=settings.lr)
     trainer = train.Trainer(
         model,
@@ -52,8 +56,10 @@ def fit(
     )
     if run.progress and folder:
         print(f"{folder}: {sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    loader = data.DataLoader(parts[0], settings.batch, shuffle=True, drop_last=len(parts[0]) >= settings.batch)
-    trainer.fit(loader, settings.epochs, data.DataLoader(parts[1], 256), resume=run.resume)
+    whole = len(parts[0]) >= settings.batch
+    loader = data.DataLoader(parts[0], settings.batch, shuffle=True, drop_last=whole, transform=transforms[0])
+    check = data.DataLoader(parts[1], 256, transform=transforms[1])
+    trainer.fit(loader, settings.epochs, check, resume=run.resume)
     return trainer
 
 
@@ -65,10 +71,13 @@ def compare(
     *,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
     measures: Callable[[], Mapping[str, metrics.Metric]] = dict,
+    transforms: Transforms = (None, None),
 ) -> dict[str, History]:
     """Trains several nets alike, each in a folder of its own; history.csv gets their losses, `loss` being the mean."""
     histories = {
-        name: fit(model, parts, settings, run, loss=loss, measures=measures(), folder=name).history
+        name: fit(
+            model, parts, settings, run, loss=loss, measures=measures(), folder=name, transforms=transforms
+        ).history
         for name, model in networks.items()
     }
     rows = []

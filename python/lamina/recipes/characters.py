@@ -101,7 +101,7 @@ def draw(
         left.axhline(packed, color=plots.GREY, ls=":", lw=1.2, label="xz")
         left.set(title="Bits per character", xlabel="epoch")
         left.xaxis.get_major_locator().set_params(integer=True)
-        left.legend()
+        left.legend(loc="upper right")
         right.axis("off")
         right.set_title("Unseen text; the redder, the more it surprised")
         lines = _wrapped(text[1:], surprise, 78)[:19]

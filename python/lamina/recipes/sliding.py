@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import lamina
 from lamina import Tensor, data, metrics, models, nn
-from lamina.recipes._images import enlarged_digits, show_image
+from lamina.data import augment
+from lamina.recipes._images import PLAIN, enlarged_digits, show_image
 from lamina.recipes._learning import fit
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import plots
@@ -106,13 +107,14 @@ def right(found: list[Find], sheet: Sheet) -> int:
 
 
 def run(settings: Settings, run: Run) -> Result:
-    sets = enlarged_digits(DIGIT, copies=2)
+    sets = [data.TensorDataset(PLAIN(d.tensors[0]), d.tensors[1]) for d in enlarged_digits(DIGIT)]
     random = lamina.Generator().manual_seed(lamina.initial_seed())
     learn, check = (
         windows(sets[i], n, settings.digits, random) for i, n in ((0, settings.windows), (1, settings.windows // 10))
     )
     lenet = models.LeNet5(11, size=WINDOW)
-    fit(lenet, (learn, check), settings, run, measures={"accuracy": metrics.Accuracy()})
+    warped = augment.RandomAffine(degrees=12, scale=(0.9, 1.1), shear=6)  # about the middle, where the digit is
+    fit(lenet, (learn, check), settings, run, measures={"accuracy": metrics.Accuracy()}, transforms=(warped, None))
     classifier = nn.Sequential(*lenet.features, *lenet.classifier).eval()
     detector = models.convolutional(classifier, 1, WINDOW).eval()
     sheets = [write(sets[2], settings.digits, random) for _ in range(settings.sheets)]

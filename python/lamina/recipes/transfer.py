@@ -1,54 +1,80 @@
 """Transfer learning: a net that tells some persons apart learns to tell others apart from a few photographs of each.
 
 From random numbers; with the first layers taken over and frozen and only the last one new; with all taken over and
-trained; and with each layer pre-trained to reconstruct its own input, without any label.
+trained; and with each layer pre-trained to reconstruct its own input, without any label. With images from a folder, the
+first five classes take the place of the persons that it knows, the last five that of the others.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lamina
 from lamina import Tensor, data, metrics, nn, optim
+from lamina.data import augment
 from lamina.nn import functional as F
-from lamina.recipes._faces import SIDE, people, photographs
+from lamina.recipes._faces import SIDE, People
+from lamina.recipes._images import Classes, file_sets
 from lamina.recipes._learning import fit
 from lamina.recipes.settings import Result, Run, setting
 from lamina.train import History, plots
 
+MOVED = augment.RandomAffine(degrees=5, translate=(0.04, 0.04), scale=(0.95, 1.05))
 WAYS = ("from nothing", "layer-wise pre-trained", "frozen, last layer new", "taken over, all trained")
 
 
 @dataclass(frozen=True)
 class Settings:
+    folder: Path | None = setting(None, "a folder with MNIST's, Fashion-MNIST's or CIFAR-10's files, for the persons")
     known: int = setting(60, "persons that the first net learns to tell apart", low=2)
-    photos: int = setting(20, "photographs of each of them", low=1)
+    photos: int = setting(20, "photographs of each of them (of a class: ten times as many)", low=1)
     others: int = setting(20, "persons that it is then to tell apart", low=2)
     counts: tuple[int, ...] = setting((1, 2, 5, 20), "photographs of each of those", low=1)
     epochs: int = setting(8, "epochs of the first net", low=1)
     steps: int = setting(100, "steps on the others, and for each layer that is pre-trained", low=1)
     batch: int = setting(64, "images per step", low=1)
     lr: float = setting(3e-3, "learning rate of Adam at the start; falls along a cosine", low=0)
+    augment: bool = setting(True, "turn, scale and move photographs a little, anew in every step")
     capture: bool = setting(True, "record the step once and replay it")
 
 
-def network(persons: int) -> nn.Sequential:
-    """Four stages with weights, of which the last is new where it is taken over."""
+def network(persons: int, channels: int = 1, side: int = SIDE) -> nn.Sequential:
+    """Four stages with weights, and a last one that is new where they are taken over."""
     return nn.Sequential(
-        nn.Sequential(nn.Conv2d(1, 16, 5, padding=2), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(channels, 16, 5, padding=2), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
         nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
         nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
-        nn.Sequential(nn.Flatten(), nn.Linear(32 * (SIDE // 8) ** 2, 64), nn.BatchNorm1d(64), nn.ReLU()),
+        nn.Sequential(nn.Flatten(), nn.Linear(32 * (side // 8) ** 2, 64), nn.BatchNorm1d(64), nn.ReLU()),
         nn.Linear(64, persons),
     )
 
 
-def album(persons: Any, photos: int, random: Any) -> data.TensorDataset:
+def album(persons: People | Classes, photos: int, random: Any) -> data.TensorDataset:
     """So many photographs of each person, and who it is."""
     who = lamina.arange(len(persons)).repeat(photos)
-    return data.TensorDataset(photographs(persons[who.numpy()], random), who)
+    return data.TensorDataset(persons.photograph(who.numpy(), random), who)
+
+
+class Known(NamedTuple):
+    """Those that the first net learns from and is checked with, those to be told apart then, and what is asked of them."""
+
+    learn: data.TensorDataset
+    check: data.TensorDataset
+    others: People | Classes
+    asked: data.TensorDataset
+
+
+def who_there_is(settings: Settings, random: Any) -> Known:
+    if settings.folder is None:
+        known, others = People(settings.known, random), People(settings.others, random)
+        learn, check = (album(known, photos, random) for photos in (settings.photos, 5))
+        return Known(learn, check, others, album(others, 20, random))
+    sets, first, last = file_sets(settings.folder), range(5), range(5, 10)
+    learn = album(Classes(sets[0], first), 10 * settings.photos, random)
+    check = album(Classes(sets[1], first), 20, random)
+    return Known(learn, check, Classes(sets[0], last), album(Classes(sets[2], last), 50, random))
 
 
 def pretrain(model: nn.Sequential, images: Tensor, settings: Settings) -> None:
@@ -84,15 +110,16 @@ def learn(model: nn.Sequential, part: data.TensorDataset, settings: Settings) ->
             stage.eval()  # what is frozen keeps its running statistics, too
     for _ in range(settings.steps):
         which = lamina.randint(len(images), (min(settings.batch, len(images)),))
+        batch = images.index_select(0, which)
         optimizer.zero_grad()
-        F.cross_entropy(model(images.index_select(0, which)), labels.index_select(0, which)).backward()
+        F.cross_entropy(model(MOVED(batch) if settings.augment else batch), labels.index_select(0, which)).backward()
         optimizer.step()
         schedule.step()
 
 
-def prepared(way: str, source: nn.Sequential, unlabelled: Tensor, settings: Settings) -> nn.Sequential:
+def prepared(way: str, source: nn.Sequential, unlabelled: Tensor, others: int, settings: Settings) -> nn.Sequential:
     """A net as it is before it sees the others."""
-    model = network(settings.others)
+    model = network(others, *unlabelled.shape[1:3])
     if way == "layer-wise pre-trained":
         pretrain(model, unlabelled, settings)
     elif way != "from nothing":
@@ -106,17 +133,19 @@ def run(settings: Settings, run: Run) -> Result:
     import numpy
 
     random = numpy.random.default_rng(lamina.initial_seed())
-    known, others = people(settings.known, random), people(settings.others, random)
-    parts = album(known, settings.photos, random), album(known, 5, random)
-    source = network(settings.known)
-    trainer = fit(source, parts, settings, run, measures={"accuracy": metrics.Accuracy()})
-    images, who = album(others, 20, random).tensors
+    there = who_there_is(settings, random)
+    seen, labels = there.learn.tensors
+    source = network(int(labels.max()) + 1, *seen.shape[1:3])
+    moved = MOVED if settings.augment else None
+    measures = {"accuracy": metrics.Accuracy()}
+    trainer = fit(source, (there.learn, there.check), settings, run, measures=measures, transforms=(moved, None))
+    images, who = there.asked.tensors
     counts = sorted(set(settings.counts))
     accuracy: dict[str, list[float]] = {way: [] for way in WAYS}
     for count in counts:
-        few = album(others, count, random)
+        few = album(there.others, count, random)
         for way in WAYS:
-            model = prepared(way, source, parts[0].tensors[0], settings)
+            model = prepared(way, source, seen, len(there.others), settings)
             learn(model, few, settings)
             with lamina.no_grad():
                 accuracy[way].append(metrics.Accuracy()(model.eval()(images), who))
