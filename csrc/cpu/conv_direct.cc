@@ -2,6 +2,7 @@
 // read where a block of the image lies, through a list of offsets, one for each (source channel, tap). Nothing is
 // copied tap by tap, which for few rows would cost as much as the arithmetic.
 #include "core/scratch.h"
+#include "cpu/conv_depthwise_strided.h"
 #include "cpu/conv_gather.h"
 
 namespace lamina {
@@ -227,7 +228,11 @@ void fill_conv_direct(ConvTable& t) {
   constexpr int direct = static_cast<int>(ConvAlgorithm::direct),
                 depthwise = static_cast<int>(ConvAlgorithm::depthwise);
   t.forward[direct] = t.forward[depthwise] = gather_forward<InPlace>;
-  t.data_gradient[direct] = t.data_gradient[depthwise] = gather_gradient<InPlace>;
+  t.data_gradient[direct] = gather_gradient<InPlace>;
+  t.data_gradient[depthwise] = [](ConvDataGradient f) {
+    if (!StridedDepthwiseGradient<float>::takes(f.shape)) return gather_gradient<InPlace>(f);
+    f.shape.dtype == DType::f64 ? StridedDepthwiseGradient<double>(f).run() : StridedDepthwiseGradient<float>(f).run();
+  };
 }
 
 }  // namespace LAMINA_TARGET

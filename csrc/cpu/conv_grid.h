@@ -7,6 +7,7 @@
 #pragma once
 #include "cpu/team.h"
 #include "kernels/conv.h"
+#include "simd/interleave.h"
 #include "simd/vec.h"
 
 namespace lamina {
@@ -149,10 +150,12 @@ struct Boxes {
   }
 };
 
+constexpr std::int64_t kMostSpilled = 16;  // elements of a vector
+
 // The part of a source that a box sees, as a block of memory with the zeros around the source in it. Elements that are
-// a step apart lie side by side: along an axis, `phases` runs of `run`.
+// a step apart lie side by side: along an axis, `phases` runs of `run`, `phase` from one to the next.
 struct Patch {
-  std::int64_t phases[kConvDims], run[kConvDims], stride[kConvDims], size;
+  std::int64_t phases[kConvDims], run[kConvDims], stride[kConvDims], phase[kConvDims], size;
 
   Patch() = default;
   Patch(const Grid& g, const std::int64_t (&columns)[kConvDims]) {
@@ -162,7 +165,8 @@ struct Patch {
       phases[d] = least(a.step, a.span());
       run[d] = columns[d] + (a.span() - 1) / a.step;
       stride[d] = size;
-      size *= phases[d] * run[d];
+      phase[d] = size * run[d] + (d == 1 && phases[d] > 1 ? kMostSpilled : 0);
+      size = phases[d] * phase[d];
     }
   }
   // From the first column's first tap to that of column c, and to tap t.
@@ -175,7 +179,7 @@ struct Patch {
     std::int64_t offset = 0;
     for (int d = 0; d < kConvDims; ++d) {
       const std::int64_t o = g.axis[d].above_low(at[d]), step = g.axis[d].step;
-      offset += (o % step * run[d] + o / step) * stride[d];
+      offset += o % step * phase[d] + o / step * stride[d];
     }
     return offset;
   }
@@ -197,8 +201,6 @@ void copy_spilling(T* to, const T* from, std::int64_t step, std::int64_t n) {
     std::int64_t i = 0;
     for (; i + W <= n; i += W) Vec<T>::load(from + i).store(to + i);
     if (i < n) Vec<T>::load(from + i, static_cast<int>(n - i)).store(to + i);
-  } else if (step == 2) {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = from[2 * i];
   } else {
     for (std::int64_t i = 0; i < n; ++i) to[i] = from[i * step];
   }
@@ -212,22 +214,66 @@ struct Inside {
         end(most(begin, least(size, source > first ? ceil_div(source - first, unit) : 0))) {}
 };
 
+// even[i] = from[2i], odd[i] = from[2i + 1]. Only odd spills.
+template <class T>
+void split_spilling(T* even, T* odd, const T* from, std::int64_t n) {
+  constexpr int W = Vec<T>::width;
+  Vec<T> e, o;
+  std::int64_t i = 0;
+  for (; i + W <= n; i += W) {
+    deinterleave(Vec<T>::load(from + 2 * i), Vec<T>::load(from + 2 * i + W), e, o);
+    e.store(even + i);
+    o.store(odd + i);
+  }
+  if (i == n) return;
+  const int rest = static_cast<int>(n - i) & (W - 1);  // the mask tells the compiler that it is less than a vector
+  const T* const last = from + 2 * i;
+  deinterleave(2 * rest < W ? Vec<T>::load(last, 2 * rest) : Vec<T>::load(last),
+               2 * rest > W ? Vec<T>::load(last + W, 2 * rest - W) : Vec<T>(T(0)), e, o);
+  e.store(even + i, rest);
+  o.store(odd + i);
+}
+
+// Both phases of a row. `from`: where element 0 of the even run is, or would be.
+template <class T>
+void fill_split_row(T* to, std::int64_t run, const T* from, const Inside& even, const Inside& odd) {
+  const std::int64_t begin = most(even.begin, odd.begin), end = most(begin, least(even.end, odd.end));
+  zero_spilling(to + even.end, run - even.end);
+  zero_spilling(to, even.begin);
+  zero_spilling(to + run, odd.begin);
+  split_spilling(to + begin, to + run + begin, from + 2 * begin, end - begin);
+  const auto rest = [&](T* phase, const T* from, const Inside& in) {
+    for (std::int64_t i = in.begin; i < least(begin, in.end); ++i) phase[i] = from[2 * i];
+    for (std::int64_t i = most(end, in.begin); i < in.end; ++i) phase[i] = from[2 * i];
+  };
+  rest(to, from, even);
+  rest(to + run, from + 1, odd);
+  zero_spilling(to + run + odd.end, run - odd.end);
+}
+
 // One channel of one image. Spills.
 template <class T>
 void fill_patch(T* to, const T* source, const Grid& g, const Patch& p, const std::int64_t (&first)[kConvDims]) {
   const Axis &a = g.axis[0], &b = g.axis[1], &c = g.axis[2];
   const std::int64_t row = p.phases[2] * p.run[2], z = first[2] * c.step + c.low();
-  const Inside whole(z, c.step, p.run[2], c.source);
+  const Inside whole(z, c.step, p.run[2], c.source), odd(z + 1, c.step, p.run[2], c.source);
   for (std::int64_t i = 0; i < p.phases[0] * p.run[0]; ++i) {
     const std::int64_t x = (first[0] + i % p.run[0]) * a.step + a.low() + i / p.run[0];
-    for (std::int64_t phase = 0; phase < p.phases[1]; ++phase)
-      for (std::int64_t j = 0; j < p.run[1]; ++j, to += row) {
+    T* const layer = to + i * p.stride[0];
+    // Rows in the order of the source. Those of a phase are in order, too, and the phases stand apart.
+    for (std::int64_t j = 0; j < p.run[1]; ++j)
+      for (std::int64_t phase = 0; phase < p.phases[1]; ++phase) {
+        T* const to = layer + phase * p.phase[1] + j * row;
         const std::int64_t y = (first[1] + j) * b.step + b.low() + phase;
         if (x < 0 || x >= a.source || y < 0 || y >= b.source) {
           zero_spilling(to, row);
           continue;
         }
         const T* const from = source + (x * b.source + y) * c.source + z;
+        if (p.phases[2] == 2 && c.step == 2) {
+          fill_split_row(to, p.run[2], from, whole, odd);
+          continue;
+        }
         for (std::int64_t k = 0; k < p.phases[2]; ++k) {
           T* const run = to + k * p.run[2];
           const Inside in = k == 0 ? whole : Inside(z + k, c.step, p.run[2], c.source);
