@@ -13,7 +13,7 @@ import lamina
 from lamina import backends
 from lamina.nn import functional as F
 
-ALGORITHMS = ["im2col", "implicit", "direct", "depthwise"]  # Winograd's have a file of their own
+ALGORITHMS = ["im2col", "implicit", "direct", "depthwise", "interleaved"]  # Winograd's have a file of their own
 ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -143,6 +143,7 @@ LARGER = [
     Config(2, 1, 2, 3, (5000,), (400,), (1,), ((0, 0),), (1,)),
     Config(1, 4, 4, 8, (150, 300), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     Config(1, 4, 4, 8, (150, 301), (3, 3), (2, 2), ((1, 1), (0, 1)), (1, 1)),
+    Config(40, 1, 5, 7, (12, 30), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     Config(1, 1, 12, 20, (6, 20, 19), (3, 3, 3), (1, 2, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1)),
 ]
 
@@ -280,6 +281,7 @@ def test_the_same_bits_for_any_number_of_threads(algorithm, set_threads):
     for c in (
         Config(9, 1, 24, 20, (13, 12), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
         Config(5, 1, 33, 64, (14, 14), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+        Config(37, 1, 6, 16, (14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)),
         Config(8, 6, 6, 12, (15, 17), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     ):
         x, w, dy = operands(c, rng, "float32")
@@ -323,15 +325,19 @@ def test_the_choice_is_shown_and_can_be_made():
     assert choice["forward"].chosen == "implicit" and "im2col" in choice["forward"].possible
     assert show((8, 32, 16, 16), (32, 1, 3, 3), groups=32)["weight_gradient"].chosen == "depthwise"
     assert show((8, 1, 28, 28), (6, 1, 5, 5))["forward"].chosen == "depthwise"
-    assert show((8, 6, 14), (4, 6, 5))["forward"].chosen == "direct"
+    assert show((2, 6, 14), (4, 6, 5))["forward"].chosen == "direct"
     assert show((1, 2, 999, 999), (2, 2, 2, 2), dilation=500)["forward"].chosen == "im2col"  # taps far apart
     plain = show((8, 64, 16, 16), (64, 64, 3, 3), padding=1, dtype=lamina.float64)
     assert "winograd4" not in plain["forward"].possible
     assert show((8, 64, 16, 16), (64, 64, 3, 3), padding=1)["forward"].chosen.startswith("winograd")
     with backends.conv.forbid_winograd():
         assert show((8, 64, 16, 16), (64, 64, 3, 3), padding=1)["forward"].chosen == "implicit"
+    lenet = show((64, 6, 14, 14), (16, 6, 5, 5))
+    assert lenet["forward"].chosen == lenet["data_gradient"].chosen == "interleaved"
+    assert show((1, 6, 14, 14), (16, 6, 5, 5))["forward"].chosen == "direct"
+    assert show((64, 1, 28, 28), (6, 1, 5, 5), padding=2)["weight_gradient"].chosen == "interleaved"
     with backends.conv.use("im2col"), backends.conv.use(None):
-        assert show((8, 6, 14), (4, 6, 5))["forward"].chosen == "direct"
+        assert show((2, 6, 14), (4, 6, 5))["forward"].chosen == "direct"
     with pytest.raises(ValueError, match="algorithm must be one of im2col, .*, got 'fft'"), backends.conv.use("fft"):
         pass
 

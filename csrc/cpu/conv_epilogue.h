@@ -55,15 +55,21 @@ struct Finish {
     const Vec<T> shift = shift_of(channel);
     for (std::int64_t i = 0; i < n; i += W) {
       const int lanes = n - i < W ? static_cast<int>(n - i) : W;
-      Vec<T> x = linear_part(Vec<T>::load(p + i, lanes), shift, offset + i, lanes);
-      if (z) x.store(z + offset + i, lanes);
-      if (relu) x = formula::relu_op::f(x, nullptr);
-      x.store(p + i, lanes);
+      put(result, Vec<T>::load(p + i, lanes), shift, offset + i, lanes);
     }
-    if (activation) {
-      void* const operands[] = {p, p};
-      activation(operands, n, nullptr);
-    }
+    if (activation) activate(p, n);
+  }
+
+  // All but `activation`, which then takes whole lines.
+  LAMINA_INLINE void put(T* result, Vec<T> x, Vec<T> shift, std::int64_t offset, int lanes) const {
+    x = linear_part(x, shift, offset, lanes);
+    if (z) x.store(z + offset, lanes);
+    if (relu) x = formula::relu_op::f(x, nullptr);
+    x.store(result + offset, lanes);
+  }
+  void activate(T* p, std::int64_t n) const {
+    void* const operands[] = {p, p};
+    activation(operands, n, nullptr);
   }
 };
 

@@ -37,6 +37,7 @@ enum class ConvAlgorithm : std::uint8_t {
   winograd4,         // tiles of 4 × 4
   winograd_strided,  // 3 × 3, stride 2, dilation 1: tiles of 2 × 2 outputs; float32 only
   depthwise,         // one input channel to a group
+  interleaved,       // images of the batch side by side in a vector: for small ones; float32 only
   count
 };
 constexpr int kConvAlgorithms = static_cast<int>(ConvAlgorithm::count);

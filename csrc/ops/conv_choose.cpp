@@ -1,5 +1,6 @@
 #include "ops/conv_choose.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -8,8 +9,8 @@
 namespace lamina {
 namespace {
 
-constexpr const char* kNames[] = {"im2col",    "implicit",         "direct",   "winograd2",
-                                  "winograd4", "winograd_strided", "depthwise"};
+constexpr const char* kNames[] = {"im2col",    "implicit",         "direct",    "winograd2",
+                                  "winograd4", "winograd_strided", "depthwise", "interleaved"};
 static_assert(sizeof kNames / sizeof *kNames == kConvAlgorithms);
 
 constexpr std::int64_t kFewRows = 16, kDirectChannels = 256;
@@ -72,6 +73,38 @@ ConvAlgorithm better_winograd(ConvPass pass, const ConvShape& s) {
                                                                         : ConvAlgorithm::winograd2;
 }
 
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// The part of all pairs of a result and a tap that lie in the image, along one axis.
+double share_of_hits(ConvPass pass, const ConvShape& s, int d) {
+  std::int64_t hits = 0;
+  for (std::int64_t tap = 0; tap < s.kernel[d]; ++tap) {
+    const std::int64_t first = tap * s.dilation[d] - s.pad_low[d];
+    const auto place_of = [&](std::int64_t at) { return (at - first + s.stride[d] - 1) / s.stride[d]; };
+    const std::int64_t begin = first < 0 ? place_of(0) : 0;
+    const std::int64_t end = s.in[d] > first ? std::min(s.out[d], place_of(s.in[d])) : 0;
+    hits += std::max<std::int64_t>(0, end - begin);
+  }
+  const std::int64_t results = pass == ConvPass::forward ? s.out[d] : ceil_div(s.in[d], s.stride[d]);
+  return static_cast<double>(hits) / static_cast<double>(results * s.kernel[d]);
+}
+
+// Images side by side fill all lanes and meet no borders, but are turned there and back. That pays where lines are
+// short or borders wide, and for a weight gradient where few input channels make short panels.
+bool interleaving_pays(ConvPass pass, const ConvShape& s) {
+  constexpr std::int64_t kLanes = 8, kFewestRows = 4, kMostDepth = 1024;
+  constexpr double kGain = 1.3;
+  if (s.batch < kLanes || s.taps() == 1) return false;
+  if (pass == ConvPass::weight_gradient)
+    return s.group_in() <= 2 && s.group_out() >= kFewestRows && s.group_out() <= kFewRows;
+  const bool forward = pass == ConvPass::forward;
+  const std::int64_t rows = forward ? s.group_out() : s.group_in(), gathered = forward ? s.group_in() : s.group_out();
+  if (rows < kFewestRows || rows > kFewRows || gathered * s.taps() > kMostDepth) return false;
+  const std::int64_t line = forward ? s.out[2] : ceil_div(s.in[2], s.stride[2]);
+  const double lanes = static_cast<double>(ceil_div(line, kLanes) * kLanes) / static_cast<double>(line);
+  return lanes > kGain * share_of_hits(pass, s, 0) * share_of_hits(pass, s, 1) * share_of_hits(pass, s, 2);
+}
+
 // Would the block of an image that one output sees fill the cache with what no tap meets? Then the taps had better be
 // collected.
 bool far_apart(const ConvShape& s) {
@@ -97,6 +130,7 @@ bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device devic
   if (a == ConvAlgorithm::winograd2 || a == ConvAlgorithm::winograd4) return winograd_takes(s, 1);
   if (a == ConvAlgorithm::winograd_strided) return strided_winograd_takes(pass, s);
   if (a == ConvAlgorithm::depthwise) return s.group_in() == 1;
+  if (a == ConvAlgorithm::interleaved) return s.dtype == DType::f32;
   return true;
 }
 
@@ -109,12 +143,15 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   const ConvPreference asked = conv_preference();
   if (asked.algorithm != ConvAlgorithm::count && can(asked.algorithm)) return asked.algorithm;
   if (far_apart(s)) return ConvAlgorithm::im2col;
-  if (can(ConvAlgorithm::depthwise)) return ConvAlgorithm::depthwise;
+  const bool interleaves = can(ConvAlgorithm::interleaved) && interleaving_pays(pass, s);
+  if (can(ConvAlgorithm::depthwise)) return interleaves ? ConvAlgorithm::interleaved : ConvAlgorithm::depthwise;
 
   if (asked.winograd && winograd_takes(s, 1) && winograd_pays(pass, s))
     if (const ConvAlgorithm a = better_winograd(pass, s); can(a)) return a;
   if (asked.winograd && can(ConvAlgorithm::winograd_strided) && strided_winograd_pays(pass, s))
     return ConvAlgorithm::winograd_strided;
+
+  if (interleaves) return ConvAlgorithm::interleaved;
 
   // For few rows of the product, packing a panel costs as much as multiplying by it.
   const std::int64_t rows = pass == ConvPass::forward ? s.group_out() : s.group_in();

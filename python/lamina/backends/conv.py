@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALGORITHMS", "PASSES", "Choice", "algorithms", "forbid_winograd", "set_winograd", "use"]
 
-ALGORITHMS = ("im2col", "implicit", "direct", "winograd2", "winograd4", "winograd_strided", "depthwise")
+ALGORITHMS = ("im2col", "implicit", "direct", "winograd2", "winograd4", "winograd_strided", "depthwise", "interleaved")
 PASSES = ("forward", "data_gradient", "weight_gradient")
 
 
