@@ -26,7 +26,7 @@ class BasicConv2d(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x), activation="relu")
+        return self.bn.after(self.conv, x, activation="relu")
 
 
 class Inception(nn.Module):

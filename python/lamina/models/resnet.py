@@ -53,8 +53,8 @@ class BasicBlock(_Block):
         self.bn2 = nn.BatchNorm2d(planes)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.bn1(self.conv1(x), activation="relu")
-        return self.bn2(self.conv2(out), residual=self.way_past(x), activation="relu")
+        out = self.bn1.after(self.conv1, x, activation="relu")
+        return self.bn2.after(self.conv2, out, self.way_past(x), activation="relu")
 
 
 class Bottleneck(_Block):
@@ -74,9 +74,9 @@ class Bottleneck(_Block):
         self.bn3 = nn.BatchNorm2d(4 * planes)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.bn1(self.conv1(x), activation="relu")
-        out = self.bn2(self.conv2(out), activation="relu")
-        return self.bn3(self.conv3(out), residual=self.way_past(x), activation="relu")
+        out = self.bn1.after(self.conv1, x, activation="relu")
+        out = self.bn2.after(self.conv2, out, activation="relu")
+        return self.bn3.after(self.conv3, out, self.way_past(x), activation="relu")
 
 
 class ResNet(nn.Module):
@@ -125,7 +125,7 @@ class ResNet(nn.Module):
         return nn.Sequential(first, *(block(outputs, planes, residual=residual) for _ in range(count - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool(self.bn1(self.conv1(x), activation="relu"))
+        x = self.maxpool(self.bn1.after(self.conv1, x, activation="relu"))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(self.avgpool(x).flatten(1))
 
@@ -204,7 +204,7 @@ class CifarResNet(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn1(self.conv1(x), activation="relu")
+        x = self.bn1.after(self.conv1, x, activation="relu")
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(self.avgpool(x).flatten(1))
 

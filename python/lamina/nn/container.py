@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from lamina import _C
 from lamina.nn.activation import ReLU, Sigmoid, Tanh
+from lamina.nn.conv import Conv1d, Conv2d, Conv3d
+from lamina.nn.fuse import Folded
 from lamina.nn.linear import Linear
 from lamina.nn.module import Module
+from lamina.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from lamina.nn.parameter import Parameter, _as_tensor
 
 TYPE_CHECKING = False
@@ -18,8 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
-# Activations that a Linear before them takes into its kernel. The bits are those of two kernels one after the other: for
-# 16-bit floats, which are rounded in between, that holds for ReLU alone.
+# Layers that take an activation after them into their kernel. The bits are those of two kernels one after the other: for
+# 16-bit floats, which are rounded in between, that holds for ReLU alone. Batch norms know no other.
+_FUSING: dict[type, bool] = {  # of the layer: any activation?
+    **dict.fromkeys((Linear, Conv1d, Conv2d, Conv3d), True),
+    **dict.fromkeys((BatchNorm1d, BatchNorm2d, BatchNorm3d), False),
+}
 _EPILOGUES: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 _UNROUNDED = (_C.float32, _C.float64)
 
@@ -133,28 +140,30 @@ class Sequential(_Listed):
 
     def forward(self, input: Any) -> Any:
         members = self.__dict__
-        waiting: Linear | None = None  # a Linear whose activation may come next
+        waiting: Any = None  # a layer whose activation may come next
         for name in self._modules:
             module = members[name]
             if waiting is not None:
+                if type(module) is Folded and module._hooks is None:
+                    continue
                 activation = _epilogue(waiting, module)
-                input = _C.linear(input, waiting.weight, waiting.bias, activation=activation)
+                input = waiting.activated(input, activation)
                 waiting = None
                 if activation:
                     continue
-            if type(module) is Linear and module._hooks is None:
+            if type(module) in _FUSING and module._hooks is None:
                 waiting = module
             else:
                 input = module(input)
-        return input if waiting is None else _C.linear(input, waiting.weight, waiting.bias)
+        return input if waiting is None else waiting.activated(input)
 
 
-def _epilogue(linear: Linear, module: Any) -> str | None:
-    """The name of an activation that can run inside the linear's kernel."""
+def _epilogue(layer: Any, module: Any) -> str | None:
+    """The name of an activation that can run inside the layer's kernel."""
     activation = _EPILOGUES.get(type(module))
     if activation is None or module._hooks is not None:
         return None
-    if activation != "relu" and (module.alpha != 1 or linear.weight.dtype not in _UNROUNDED):
+    if activation != "relu" and not (_FUSING[type(layer)] and module.alpha == 1 and layer.weight.dtype in _UNROUNDED):
         return None
     return activation
 

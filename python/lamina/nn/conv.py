@@ -109,6 +109,7 @@ class _Conv(Module):
 
 class _Forward(_Conv):
     transposed = False
+    _kernel: Any
 
     def __init__(
         self,
@@ -140,11 +141,18 @@ class _Forward(_Conv):
             pairs = [(p, p) if isinstance(p, int) else p for p in padding]
         return tuple(p for pair in reversed(pairs) for p in pair)
 
-    def _convolve(self, convolution: Any, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
+        return self.activated(input)
+
+    def activated(self, input: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
+        """The same, plus a residual, and after it an element-wise function, in one kernel."""
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._borders, mode=self.padding_mode), 0
-        return convolution(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._kernel(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
+            activation=activation, residual=residual,
+        )  # fmt: skip
 
 
 class Conv1d(_Forward):
@@ -154,27 +162,21 @@ class Conv1d(_Forward):
     """
 
     dims = 1
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolve(_C.conv1d, input)
+    _kernel = staticmethod(_C.conv1d)
 
 
 class Conv2d(_Forward):
     """(N, in_channels, H, W) to (N, out_channels, H′, W′); arguments as for Conv1d, one number or one a dimension."""
 
     dims = 2
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolve(_C.conv2d, input)
+    _kernel = staticmethod(_C.conv2d)
 
 
 class Conv3d(_Forward):
     """(N, in_channels, D, H, W) to (N, out_channels, D′, H′, W′); arguments as for Conv1d."""
 
     dims = 3
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._convolve(_C.conv3d, input)
+    _kernel = staticmethod(_C.conv3d)
 
 
 class _Transposed(_Conv):

@@ -7,7 +7,7 @@ import copy
 from lamina import _C
 from lamina._C import Tensor
 from lamina.autograd.grad_mode import no_grad
-from lamina.nn.conv import _Conv
+from lamina.nn.conv import _Conv, _Forward
 from lamina.nn.linear import Linear
 from lamina.nn.module import Module
 from lamina.nn.normalization import _BatchNorm
@@ -23,13 +23,23 @@ class Folded(Module):
         out = input if residual is None else input + residual
         return out if activation is None else _C.relu(out)
 
+    def after(
+        self, layer: Module, input: Tensor, residual: Tensor | None = None, activation: str | None = None
+    ) -> Tensor:
+        """What the norm did to layer(input); by a convolution's kernel, if that is one."""
+        plain = isinstance(layer, _Forward) and type(layer).forward is _Forward.forward
+        if plain and layer._hooks is None and self._hooks is None:
+            return layer.activated(input, activation, residual)
+        return self(layer(input), residual, activation)
+
 
 def fuse(model: Module) -> Module:
     """A copy of the model in evaluation mode, each BatchNorm folded into the convolution or linear layer before it.
 
     w' = w γ / √(σ² + ε), b' = (b − μ) γ / √(σ² + ε) + β. Which layer that is follows from the order in which a module
     defines its members, as in a Sequential: the one right before the BatchNorm, if it has as many channels and is not
-    used in several places.
+    used in several places. A residual and an activation that go with the norm go into a convolution's kernel where the
+    model calls it by norm.after(layer, x, ...), as those of lamina.models do, or in a Sequential.
     """
     fused = copy.deepcopy(model).eval()
     users: dict[int, int] = {}

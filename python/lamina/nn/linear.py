@@ -60,6 +60,10 @@ class Linear(Module):
     def forward(self, input: Tensor) -> Tensor:
         return _C.linear(input, self.weight, self.bias)
 
+    def activated(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """The same, and after it an element-wise function, in one kernel."""
+        return _C.linear(input, self.weight, self.bias, activation=activation)
+
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 

@@ -193,6 +193,17 @@ class _BatchNorm(_ChannelNorm):
             self._count() if self.training else 0.0, self.eps, activation=activation, residual=residual,
         )  # fmt: skip
 
+    def activated(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """The same, and after it 'relu', in one kernel."""
+        return self(input, activation=activation)
+
+    def after(
+        self, layer: Module, input: Tensor, residual: Tensor | None = None, activation: str | None = None
+    ) -> Tensor:
+        """self(layer(input), residual, activation). Where `fuse` has folded the norm into a convolution, the residual and
+        the activation run in its kernel, too."""
+        return self(layer(input), residual, activation)
+
 
 class BatchNorm1d(_BatchNorm):
     """(x − mean) / √(variance + eps) of each channel of (N, C) or (N, C, L), times weight plus bias.
