@@ -127,98 +127,140 @@ constexpr DirectTiles<T> all_tiles() {
 template <class T>
 constexpr DirectTiles<T> kDirectTiles = all_tiles<T>();
 
+// All grids in one: the axes of what any of them sees, tap by tap of the source.
+template <class T>
+Grid frame_of(const Gather<T>* g, int grids) {
+  Grid frame = g[0].grid;
+  for (int d = 0; d < kConvDims; ++d) {
+    Axis& a = frame.axis[d];
+    std::int64_t low = a.low(), end = low + a.span();
+    for (int i = 1; i < grids; ++i) {
+      const Axis& other = g[i].grid.axis[d];
+      low = least(low, other.low());
+      end = most(end, other.low() + other.span());
+      a.count = most(a.count, other.count);
+    }
+    a.origin = low;
+    a.taps = end - low;
+    a.tap_step = 1;
+  }
+  return frame;
+}
+
+// The grids of one call differ in nothing but their axes. A piece is a box of columns of all of them.
 template <class T>
 class Direct {
  public:
-  explicit Direct(const Gather<T>& g)
+  Direct(const Gather<T>* g, int grids)
       : g_(g),
-        taps_(g.grid.taps()),
-        depth_(g.channels * taps_),
-        boxes_(g.grid, g.batch, 1),
-        row_panels_(ceil_div(g.rows, kMostRows)),
-        rows_(g.rows, row_panels_) {
+        grids_(grids),
+        frame_(frame_of(g, grids)),
+        boxes_(frame_, 1, 1),
+        row_panels_(ceil_div(g->rows, kMostRows)),
+        rows_(g->rows, row_panels_) {
     // One image at a time, cut into boxes whose source stays near.
-    std::int64_t wanted = most(1, kPatchElements / g.channels);
+    std::int64_t wanted = most(1, kPatchElements / g->channels);
     for (;; wanted /= 2) {
-      boxes_ = Boxes(g.grid, 1, wanted);
-      patch_ = Patch(g.grid, boxes_.size);
-      if (wanted == 1 || patch_.size * g.channels <= 2 * kPatchElements) break;
+      boxes_ = Boxes(frame_, 1, wanted);
+      patch_ = Patch(frame_, boxes_.size);
+      if (wanted == 1 || patch_.size * g->channels <= 2 * kPatchElements) break;
     }
+    for (int i = 0; i < grids; ++i) all_taps_ += g[i].grid.taps();
   }
 
   void run() {
     constexpr std::int64_t kSlack = 4 * Vec<T>::width;
-    const std::int64_t pieces = g_.batch * g_.groups * boxes_.total();
-    const double flops = 2.0 * static_cast<double>(boxes_.most_columns() * g_.rows * depth_) + 1;
+    const std::int64_t pieces = g_->batch * g_->groups * boxes_.total(), depth = g_->channels * all_taps_;
+    const double flops = 2.0 * static_cast<double>(boxes_.most_columns() * g_->rows * depth) + 1;
     const std::int64_t together = most(1, least(pieces / 64, static_cast<std::int64_t>(kFlopsAtOnce / flops)));
     const int team = team_for(flops * static_cast<double>(pieces), ceil_div(pieces, together));
-    const std::int64_t a_size = round(g_.groups * g_.rows * depth_),
-                       patch_size = round(g_.channels * patch_.size + kSlack);
-    const std::int64_t offsets_size = round(depth_ * ceil_div(sizeof(std::int64_t), sizeof(T)));
-    T* const memory = static_cast<T*>(scratch(Scratch::conv, (a_size + offsets_size + patch_size * team) * sizeof(T)));
-    std::int64_t* const offsets = reinterpret_cast<std::int64_t*>(memory + a_size);
-    for (std::int64_t c = 0, k = 0; c < g_.channels; ++c)
-      for (std::int64_t t = 0; t < taps_; ++t, ++k) offsets[k] = c * patch_.size + patch_.tap(g_.grid, t);
-    pack_weights(g_, rows_, row_panels_, memory);
+    const std::int64_t weights_size = round(g_->groups * g_->rows * depth),
+                       offsets_size = round(depth * ceil_div(sizeof(std::int64_t), sizeof(T))),
+                       patch_size = round(g_->channels * patch_.size + kSlack);
+    T* const memory =
+        static_cast<T*>(scratch(Scratch::conv, (weights_size + offsets_size + patch_size * team) * sizeof(T)));
+    prepare(memory, reinterpret_cast<std::int64_t*>(memory + weights_size));
     share_out(team, ceil_div(pieces, together), [&](int thread, std::int64_t i) {
-      T* const patch = memory + a_size + offsets_size + thread * patch_size;
-      for (std::int64_t j = i * together; j < least((i + 1) * together, pieces); ++j) piece(j, memory, offsets, patch);
+      T* const patch = memory + weights_size + offsets_size + thread * patch_size;
+      for (std::int64_t j = i * together; j < least((i + 1) * together, pieces); ++j) piece(j, patch);
     });
   }
 
  private:
   static std::int64_t round(std::int64_t n) { return ceil_div(n, 64) * 64; }
 
-  void piece(std::int64_t index, const T* packed, const std::int64_t* offsets, T* patch) const {
-    const Box box = boxes_.at(index % boxes_.total());
-    const std::int64_t image = index / boxes_.total(), group = image % g_.groups;  // image: of one group
-    if (box.columns() == 0) return;
-    for (std::int64_t c = 0; c < g_.channels && depth_ > 0; ++c)
-      fill_patch(patch + c * patch_.size, g_.source + (image * g_.channels + c) * g_.grid.source(), g_.grid, patch_,
-                 box.first);
-    for (std::int64_t panel = 0; panel < row_panels_; ++panel)
-      for (std::int64_t x = 0; x < box.count[0]; ++x)
-        layer(box, x, image, group, panel, packed, offsets, patch + x * patch_.stride[0]);
+  void prepare(T* weights, std::int64_t* offsets) {
+    for (int i = 0; i < grids_; ++i) {
+      const Gather<T>& g = g_[i];
+      const std::int64_t taps = g.grid.taps();
+      weights_[i] = weights;
+      offsets_[i] = offsets;
+      weights += g.groups * g.rows * g.channels * taps;
+      for (std::int64_t c = 0; c < g.channels; ++c)
+        for (std::int64_t t = 0; t < taps; ++t) *offsets++ = c * patch_.size + patch_.tap(g.grid, t, frame_);
+      pack_weights(g, rows_, row_panels_, weights_[i]);
+    }
+  }
+
+  void piece(std::int64_t index, T* patch) const {
+    const Box whole = boxes_.at(index % boxes_.total());
+    const std::int64_t image = index / boxes_.total();  // of one group
+    if (whole.columns() == 0) return;
+    for (std::int64_t c = 0; c < g_->channels && all_taps_ > 0; ++c)
+      fill_patch(patch + c * patch_.size, g_->source + (image * g_->channels + c) * frame_.source(), frame_, patch_,
+                 whole.first);
+    for (int i = 0; i < grids_; ++i) {
+      Box box = whole;
+      for (int d = 0; d < kConvDims; ++d)
+        box.count[d] = most(0, least(box.count[d], g_[i].grid.axis[d].count - box.first[d]));
+      for (std::int64_t panel = 0; panel < row_panels_; ++panel)
+        for (std::int64_t x = 0; x < box.count[0]; ++x) layer(i, box, x, image, panel, patch + x * patch_.stride[0]);
+    }
   }
 
   // The lines of one box and layer, for one panel of rows.
-  void layer(const Box& box, std::int64_t x, std::int64_t image, std::int64_t group, std::int64_t panel,
-             const T* packed, const std::int64_t* offsets, const T* patch) const {
+  void layer(int grid, const Box& box, std::int64_t x, std::int64_t image, std::int64_t panel, const T* patch) const {
     constexpr int W = Vec<T>::width;
-    const Axis &a = g_.grid.axis[0], &b = g_.grid.axis[1], &c = g_.grid.axis[2];
-    const std::int64_t row = rows_.begin(panel), result = g_.grid.result();
+    const Gather<T>& g = g_[grid];
+    const Axis &a = g.grid.axis[0], &b = g.grid.axis[1], &c = g.grid.axis[2];
+    const std::int64_t row = rows_.begin(panel), result = g.grid.result(), depth = g.channels * g.grid.taps();
     const int rows = static_cast<int>(rows_.begin(panel + 1) - row);
-    const T* const weights = packed + (group * g_.rows + row) * depth_;
+    const std::int64_t first_row = image % g.groups * g.rows + row;
+    const T* const weights = weights_[grid] + first_row * depth;
     const std::int64_t layer = a.out_first + (box.first[0] + x) * a.out_step, line = c.result * b.out_step;
     for (std::int64_t z = 0; z < box.count[2];) {
       const int vectors = static_cast<int>(least(most_vectors(rows), ceil_div(box.count[2] - z, W)));
       const int lines = lines_together(rows, vectors);
       const DirectTile<T>(&tiles)[2] = kDirectTiles<T>.at[rows - 1][vectors - 1];
-      Landing at{group * g_.rows + row, 0, result, line, c.out_step, least(vectors * W, box.count[2] - z)};
+      Landing at{first_row, 0, result, line, c.out_step, least(vectors * W, box.count[2] - z)};
       for (std::int64_t y = 0; y < box.count[1];) {
         const bool several = lines > 1 && box.count[1] - y >= lines;
-        at.to = (image * g_.rows + row) * result +
+        at.to = (image * g.rows + row) * result +
                 (layer * b.result + b.out_first + box.first[1] * b.out_step) * c.result + y * line + c.out_first +
                 (box.first[2] + z) * c.out_step;
-        tiles[several](depth_, weights, patch + y * patch_.stride[1] + z, offsets, patch_.stride[1], g_, at);
+        tiles[several](depth, weights, patch + y * patch_.stride[1] + z, offsets_[grid], patch_.stride[1], g, at);
         y += several ? lines : 1;
       }
       z += vectors * W;
     }
   }
 
-  const Gather<T>& g_;
-  const std::int64_t taps_, depth_;
+  const Gather<T>* const g_;
+  const int grids_;
+  const Grid frame_;
   Boxes boxes_;
   Patch patch_;
   const std::int64_t row_panels_;
   const Cut rows_;
+  std::int64_t all_taps_ = 0;
+  T* weights_[kGridsTogether] = {};
+  std::int64_t* offsets_[kGridsTogether] = {};
 };
 
 struct InPlace {
   template <class T>
-  static void run(const Gather<T>& g) {
-    Direct<T>(g).run();
+  static void run(const Gather<T>* g, int grids) {
+    Direct<T>(g, grids).run();
   }
 };
 

@@ -16,11 +16,12 @@ constexpr DType kTypeOf = sizeof(T) == 4 ? DType::f32 : DType::f64;
 
 template <class T>
 struct Finish {
-  const T *bias, *residual;
-  T* z;
-  bool relu;
-  Inner activation;  // null: none
+  const T *bias = nullptr, *residual = nullptr;
+  T* z = nullptr;
+  bool relu = false;
+  Inner activation = nullptr;
 
+  Finish() = default;
   explicit Finish(const ConvEpilogue& e)
       : bias(static_cast<const T*>(e.bias)),
         residual(static_cast<const T*>(e.residual)),

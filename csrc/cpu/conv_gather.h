@@ -41,15 +41,26 @@ void pack_weights(const Gather<T>& g, const Cut& cut, std::int64_t panels, T* to
   });
 }
 
+constexpr std::int64_t kNearElements = 1 << 20;
+constexpr int kGridsTogether = 4;  // at most, in one call of an algorithm
+
 template <class Algorithm, class T>
 void forward_as(const ConvForward& f) {
   const ConvShape& s = f.shape;
-  Algorithm::run(Gather<T>{forward_grid(s), s.batch, s.groups, s.group_in(), s.group_out(), static_cast<const T*>(f.x),
-                           static_cast<const T*>(f.weight), forward_weight(s), static_cast<T*>(f.y),
-                           Finish<T>(f.epilogue), true, false});
+  const Gather<T> g{forward_grid(s),
+                    s.batch,
+                    s.groups,
+                    s.group_in(),
+                    s.group_out(),
+                    static_cast<const T*>(f.x),
+                    static_cast<const T*>(f.weight),
+                    forward_weight(s),
+                    static_cast<T*>(f.y),
+                    Finish<T>(f.epilogue),
+                    true,
+                    false};
+  Algorithm::run(&g, 1);
 }
-
-constexpr std::int64_t kNearElements = 1 << 20;
 
 template <class Algorithm, class T>
 void gradient_as(const ConvDataGradient& f) {
@@ -60,13 +71,29 @@ void gradient_as(const ConvDataGradient& f) {
   const bool several = s.stride[0] * s.stride[1] * s.stride[2] > 1;
   const std::int64_t image = s.in_channels * s.in_size();
   const std::int64_t images = several ? most(1, least(s.batch, kNearElements / image)) : s.batch;
-  for (std::int64_t n = 0; n < s.batch; n += images)
+  for (std::int64_t n = 0; n < s.batch; n += images) {
+    Gather<T> ready[kGridsTogether];
+    int count = 0;
     for_gradient_grids(s, [&](const Grid& grid) {
-      Algorithm::run(Gather<T>{grid, least(images, s.batch - n), s.groups, s.group_out(), s.group_in(),
-                               static_cast<const T*>(f.dy) + n * s.out_channels * s.out_size(),
-                               static_cast<const T*>(f.weight), gradient_weight(s), static_cast<T*>(f.dx) + n * image,
-                               apart ? Finish<T>(ConvEpilogue{}) : finish.from(n * image), false, apart});
+      ready[count++] = Gather<T>{grid,
+                                 least(images, s.batch - n),
+                                 s.groups,
+                                 s.group_out(),
+                                 s.group_in(),
+                                 static_cast<const T*>(f.dy) + n * s.out_channels * s.out_size(),
+                                 static_cast<const T*>(f.weight),
+                                 gradient_weight(s),
+                                 static_cast<T*>(f.dx) + n * image,
+                                 apart ? Finish<T>(ConvEpilogue{}) : finish.from(n * image),
+                                 false,
+                                 apart};
+      if (count == kGridsTogether) {
+        Algorithm::run(ready, count);
+        count = 0;
+      }
     });
+    if (count > 0) Algorithm::run(ready, count);
+  }
   if (!apart || finish.nothing()) return;
   parallel_for(s.batch * s.in_channels, 1 + (1 << 14) / s.in_size(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)

@@ -23,7 +23,7 @@ struct Axis {
 
   std::int64_t span() const { return most(0, taps - 1) * (tap_step < 0 ? -tap_step : tap_step) + 1; }
   std::int64_t low() const { return origin + (tap_step < 0 ? most(0, taps - 1) * tap_step : 0); }
-  std::int64_t above_low(std::int64_t tap) const { return origin + tap * tap_step - low(); }
+  std::int64_t at_tap(std::int64_t tap) const { return origin + tap * tap_step; }
 };
 
 struct Grid {
@@ -169,16 +169,17 @@ struct Patch {
       size = phases[d] * phase[d];
     }
   }
-  // From the first column's first tap to that of column c, and to tap t.
+  // From the first column's first tap to that of column c, and to tap t; of a grid that sees no more than the patch's.
   std::int64_t column(const std::int64_t (&c)[kConvDims]) const {
     return c[0] * stride[0] + c[1] * stride[1] + c[2] * stride[2];
   }
-  std::int64_t tap(const Grid& g, std::int64_t t) const {
+  std::int64_t tap(const Grid& g, std::int64_t t) const { return tap(g, t, g); }
+  std::int64_t tap(const Grid& g, std::int64_t t, const Grid& own) const {
     const std::int64_t at[kConvDims] = {t / (g.axis[1].taps * g.axis[2].taps), t / g.axis[2].taps % g.axis[1].taps,
                                         t % g.axis[2].taps};
     std::int64_t offset = 0;
     for (int d = 0; d < kConvDims; ++d) {
-      const std::int64_t o = g.axis[d].above_low(at[d]), step = g.axis[d].step;
+      const std::int64_t o = g.axis[d].at_tap(at[d]) - own.axis[d].low(), step = g.axis[d].step;
       offset += o % step * phase[d] + o / step * stride[d];
     }
     return offset;

@@ -267,8 +267,8 @@ void gather(const Gather<T>& g) {
 
 struct Implicit {
   template <class T>
-  static void run(const Gather<T>& g) {
-    gather(g);
+  static void run(const Gather<T>* g, int grids) {
+    for (int i = 0; i < grids; ++i) gather(g[i]);
   }
 };
 

@@ -18,16 +18,21 @@ constexpr std::int64_t kBlockChannels = 32;
 constexpr std::int64_t kBlockRows = 128;
 constexpr std::int64_t kFewestPieces = 16;
 
+// Where the V vectors of a tile lie, in rows of B and of C. They need not be neighbours: what is left over of one run
+// of columns goes together with the beginning of the next.
+struct Places {
+  std::int64_t b[kTileVecs], c[kTileVecs];
+};
+
 // C[R, V vectors] += A[lines · pixels, R]ᵀ B[lines · pixels, V vectors]; the rows of B are `step` apart, and `line`
 // from one line of pixels to the next.
 template <class T>
 using PixelTile = void (*)(std::int64_t lines, std::int64_t pixels, const T* a, const T* b, std::int64_t step,
-                           std::int64_t line, T* c, std::int64_t c_stride);
+                           std::int64_t line, T* c, std::int64_t c_stride, const Places& at);
 
 template <class T, int R, int V>
 void pixel_tile(std::int64_t lines, std::int64_t pixels, const T* a, const T* b, std::int64_t step, std::int64_t line,
-                T* c, std::int64_t c_stride) {
-  constexpr int W = Vec<T>::width;
+                T* c, std::int64_t c_stride, const Places& at) {
   Vec<T> sums[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -38,7 +43,7 @@ void pixel_tile(std::int64_t lines, std::int64_t pixels, const T* a, const T* b,
     for (std::int64_t x = 0; x < pixels; ++x, p += step, a += R) {
       Vec<T> row[V];
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) row[v] = Vec<T>::load(p + v * W);
+      for (int v = 0; v < V; ++v) row[v] = Vec<T>::load(p + at.b[v]);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Vec<T> factor(a[r]);
@@ -51,7 +56,7 @@ void pixel_tile(std::int64_t lines, std::int64_t pixels, const T* a, const T* b,
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
-      T* const to = c + r * c_stride + v * W;
+      T* const to = c + r * c_stride + at.c[v];
       (Vec<T>::load(to) + sums[r][v]).store(to);
     }
 }
@@ -202,22 +207,26 @@ class Worker {
     const std::int64_t step = plan_.sight[2].column * channels, line = plan_.sight[1].column * row * channels;
     const std::int64_t layer = plan_.sight[0].column * plan_.sight[1].size * row * channels;
     const Axis(&axis)[kConvDims] = plan_.grid.axis;
-    for (std::int64_t range = 0; range < plan_.ranges; ++range) {
-      const std::int64_t tap = range * plan_.range_taps, k = tap % s_.kernel[2], j = tap / s_.kernel[2] % s_.kernel[1],
-                         i = tap / s_.kernel[2] / s_.kernel[1];
-      const T* const seen =
-          patch_ +
-          ((i * axis[0].tap_step * plan_.sight[1].size + j * axis[1].tap_step) * row + k * axis[2].tap_step) * channels;
-      for (std::int64_t col = 0; col < width; col += kTileCols<T>) {
-        const int vectors = static_cast<int>(ceil_div(least(kTileCols<T>, width - col), W));
-        for (std::int64_t panel = 0; panel < panels; ++panel) {
-          const std::int64_t first = rows_.begin(panel), rows = rows_.begin(panel + 1) - first;
-          const PixelTile<T> tile = kPixelTiles<T>.at[rows - 1][vectors - 1];
-          T* const c = sums + (first * plan_.ranges + range) * plan_.pitch + col;
-          for (std::int64_t z = 0; z < box.count[0]; ++z)
-            tile(box.count[1], box.count[2], a_ + (first * pixels) + z * box.count[1] * box.count[2] * rows,
-                 seen + z * layer + col, step, line, c, plan_.ranges * plan_.pitch);
-        }
+    const std::int64_t of_range = ceil_div(width, W), all = plan_.ranges * of_range;
+    for (std::int64_t first_vector = 0; first_vector < all; first_vector += kTileVecs) {
+      const int vectors = static_cast<int>(least(kTileVecs, all - first_vector));
+      Places at;
+      for (int v = 0; v < vectors; ++v) {
+        const std::int64_t range = (first_vector + v) / of_range, col = (first_vector + v) % of_range * W;
+        const std::int64_t tap = range * plan_.range_taps, k = tap % s_.kernel[2],
+                           j = tap / s_.kernel[2] % s_.kernel[1], i = tap / s_.kernel[2] / s_.kernel[1];
+        const std::int64_t place =
+            (i * axis[0].tap_step * plan_.sight[1].size + j * axis[1].tap_step) * row + k * axis[2].tap_step;
+        at.b[v] = place * channels + col;
+        at.c[v] = range * plan_.pitch + col;
+      }
+      for (std::int64_t panel = 0; panel < panels; ++panel) {
+        const std::int64_t first = rows_.begin(panel), rows = rows_.begin(panel + 1) - first;
+        const PixelTile<T> tile = kPixelTiles<T>.at[rows - 1][vectors - 1];
+        for (std::int64_t z = 0; z < box.count[0]; ++z)
+          tile(box.count[1], box.count[2], a_ + (first * pixels) + z * box.count[1] * box.count[2] * rows,
+               patch_ + z * layer, step, line, sums + first * plan_.ranges * plan_.pitch, plan_.ranges * plan_.pitch,
+               at);
       }
     }
   }
