@@ -251,8 +251,8 @@ class Interleaved {
 
 struct SideBySide {
   template <class T>
-  static void run(const Gather<T>& g) {
-    Interleaved(g).run();
+  static void run(const Gather<T>* g, int grids) {
+    for (int i = 0; i < grids; ++i) Interleaved(g[i]).run();
   }
 };
 
