@@ -51,9 +51,11 @@ struct LdmatrixLanes {
 // A thread copies single elements with the lanes of its warp along whichever index memory is contiguous in. Along the
 // depth eight lanes take eight successive elements (a 32-byte sector), four such runs make a warp; with rows 16 bytes
 // longer than all banks these 32 stores meet 32 banks.
-template <class T, int kOuter, int kDepth>
+template <class T, int kOuter_, int kDepth_>
 struct PaddedTile {
-  static constexpr int kChunk = 16 / sizeof(T), kPitch = kOuter + kChunk, kElements = kDepth * kPitch;
+  using Element = T;
+  static constexpr int kOuter = kOuter_, kDepth = kDepth_, kChunk = 16 / sizeof(T), kPitch = kOuter + kChunk;
+  static constexpr int kElements = kDepth * kPitch;
   LAMINA_INLINE static int at(int outer, int depth) { return depth * kPitch + outer; }
 };
 

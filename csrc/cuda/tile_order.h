@@ -36,10 +36,11 @@ struct SplitDepth {
   static constexpr std::int64_t kBlocksWanted = 264;  // two for each multiprocessor of an H100
   static constexpr std::int64_t kMostParts = 128, kShortest = 256;
 
-  // `tiles`: blocks that there are without cutting.
-  static SplitDepth of(std::int64_t k, std::int64_t depth, std::int64_t tiles) {
+  // `tiles`: blocks that there are without cutting; `most`: parts that there is memory for.
+  static SplitDepth of(std::int64_t k, std::int64_t depth, std::int64_t tiles, std::int64_t most = kMostParts) {
     std::int64_t parts = tiles > 0 ? kBlocksWanted / tiles : 1;
     if (parts > k / kShortest) parts = k / kShortest;
+    if (parts > most) parts = most;
     if (parts > kMostParts) parts = kMostParts;
     if (parts < 1) parts = 1;
     SplitDepth s;

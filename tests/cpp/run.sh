@@ -18,12 +18,17 @@ if [ "$target" = threads ]; then
   exit
 fi
 if [ "$target" = cuda ]; then
+  flags="-std=c++20 -O1 -g1 -mavx2 -mfma -mf16c -ffp-contract=off -Icsrc -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas"
+  flags="$flags -DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1"
+  units="csrc/cuda/emulate.cc csrc/cuda/channel_sums.cu $(ls csrc/cuda/gemm_*.cu csrc/cuda/conv_*.cu | grep -v _sm90)"
+  printf '%s\n' $units tests/cpp/test_cuda_*.cc | xargs -P 2 -I{} sh -c "$compiler $flags -x c++ -c {} -o $folder/\$(basename {}).o"
   for test in tests/cpp/test_cuda_*.cc; do
     name=$(basename "$test" .cc)
-    echo "$name"
-    $compiler -std=c++20 -O2 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -Icsrc -Wall -Wextra \
-      -Wno-unused-function -DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1 "$test" -o "$folder/$name"
-    "$folder/$name"
+    $compiler "$folder/$name.cc.o" $(for unit in $units; do echo "$folder/$(basename "$unit").o"; done) -o "$folder/$name"
+    for order in 0 1 2; do for copies in at-once late; do
+      echo "$name, order $order, copies $copies"
+      LAMINA_EMULATE_ORDER=$order LAMINA_EMULATE_COPIES=$copies "$folder/$name" $((order + 1))
+    done; done
   done
   exit
 fi

@@ -1,0 +1,17 @@
+// What the units of the conv family offer each other.
+#pragma once
+#include "kernels/conv.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+
+// Implicit products.
+void convolve_float32(const ConvForward& args);
+void convolve_float32(const ConvDataGradient& args);
+void convolve_float32(const ConvWeightGradient& args);
+void convolve_float64(const ConvForward& args);
+void convolve_float64(const ConvDataGradient& args);
+void convolve_float64(const ConvWeightGradient& args);
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

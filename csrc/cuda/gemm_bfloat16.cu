@@ -1,0 +1,13 @@
+// Matrix products of bfloat16 on tensor cores, summed in float32.
+#include "cuda/gemm_launch.h"
+#include "cuda/gemm_mma.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+
+void multiply_bfloat16(const GemmArgs& args, bool may_split) {
+  multiply_tiled<HalfTile<bfloat16>, HalfSmallTile<bfloat16>, HalfSmallTile<bfloat16>>(args, may_split);
+}
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
