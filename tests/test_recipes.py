@@ -212,7 +212,7 @@ def test_settings_are_parsed_by_type():
         (["train", "zzz"], "there is no recipe 'zzz' (lamina recipes lists them: mlp,"),
         (["recipes", "bolean"], "did you mean 'boolean'?"),
         (["train", "mlp", "--set", "epoch=3"], "mlp has no setting 'epoch'; did you mean 'epochs'?"),
-        (["train", "mlp", "--set", "zzz=3"], "mlp has no setting 'zzz' (it has folder, hidden"),
+        (["train", "mlp", "--set", "zzz=3"], "mlp has no setting 'zzz' (it has folder, expected"),
         (["train", "mlp", "--set", "epochs"], "--set epochs: expected key=value"),
         (["train", "mlp", "--set", "epochs=many"], "mlp.epochs must be a whole number, got 'many'"),
         (["train", "mlp", "--set", "epochs=0"], "mlp.epochs must be at least 1, got 0"),

@@ -232,7 +232,7 @@ def test_gradient_norms_are_those_of_the_states():
     model = Reader("RNN", 1, 4, 2, last=True).double()
     x = lamina.randn(1, 5, 1).double()
     answer = lamina.tensor([1])
-    norms = latch.gradient_norms(model, x, answer)["h"]
+    norms = latch.gradient_norms(model, x, answer)
     assert len(norms) == 5
     state = model.layer(x[:, :3])[1]
 

@@ -25,7 +25,7 @@ class Learning(Protocol):
     def capture(self) -> bool: ...
 
 
-Parts = tuple[data.Dataset[Any], data.Dataset[Any]]
+Parts = tuple[data.Dataset[Any] | data.DataLoader, data.Dataset[Any]]
 Transforms = tuple[Augmentation | None, Augmentation | None]
 
 
@@ -40,8 +40,8 @@ def fit(
     folder: str = "",
     transforms: Transforms = (None, None),
 ) -> Trainer:
-    """Adam along a cosine with clipped gradients on the first part; the second is for validation. What becomes of their
-    batches: `transforms`."""
+    """Adam along a cosine with clipped gradients on the first part, a data set or a loader of the recipe's own; the second
+    is for validation. What becomes of the batches of data sets: `transforms`."""
     optimizer = optim.Adam(model.parameters(), lr=settings.lr)
     trainer = train.Trainer(
         model,
@@ -56,8 +56,10 @@ def fit(
     )
     if run.progress and folder:
         print(f"{folder}: {sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    whole = len(parts[0]) >= settings.batch
-    loader = data.DataLoader(parts[0], settings.batch, shuffle=True, drop_last=whole, transform=transforms[0])
+    loader = parts[0]
+    if not isinstance(loader, data.DataLoader):
+        whole = len(loader) >= settings.batch
+        loader = data.DataLoader(loader, settings.batch, shuffle=True, drop_last=whole, transform=transforms[0])
     check = data.DataLoader(parts[1], 256, transform=transforms[1])
     trainer.fit(loader, settings.epochs, check, resume=run.resume)
     return trainer

@@ -1,15 +1,17 @@
 """Translation by an encoder and a decoder: dates as people write them -> 1987-03-05; beam search against greedy decoding.
 
-The encoder's last state is all that the decoder gets.
+The encoder's last state is all that the decoder gets. It learns by teacher forcing, from which scheduled sampling leads
+away: what it reads is more and more what it would say itself (S. Bengio et al., 2015).
 """
 
 from __future__ import annotations
 
 import datetime
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lamina
 from lamina import Tensor, data, metrics, nn, train
@@ -36,6 +38,9 @@ class Settings:
     epochs: int = setting(10, "epochs", low=1)
     batch: int = setting(64, "dates per step", low=1)
     lr: float = setting(5e-3, "learning rate of Adam at the start; falls along a cosine", low=0)
+    own: float = setting(
+        0.25, "part of what the decoder reads in the last epoch that it drew itself; grows to that from 0", 0, 1
+    )
     beams: int = setting(4, "hypotheses of the beam search", low=1)
     capture: bool = setting(True, "record the step once and replay it")
 
@@ -88,10 +93,30 @@ class Translator(nn.Module):
         """The state that the decoder begins with."""
         return self.encoder(self.read(x), lengths=lengths)[1]
 
-    def forward(self, x: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
-        """Teacher forcing: logits (N, symbols, steps) of what follows the right symbols so far."""
-        y, _ = self.decoder(self.embedding(before), self.encode(x, lengths))
+    def forward(self, x: Tensor, lengths: Tensor, before: Tensor, own: float = 0.0) -> Tensor:
+        """Logits (N, symbols, steps) of what follows the right symbols so far, of which that part is replaced by what the
+        net draws itself."""
+        state = self.encode(x, lengths)
+        if own:
+            before = Decoder(self.embedding, self.decoder, self.head).scheduled_inputs(before, own, state=state)
+        y, _ = self.decoder(self.embedding(before), state)
         return self.head(y).transpose(1, 2)
+
+
+class Scheduled(data.DataLoader):
+    """Batches (sources, lengths, read before, own, said), of which `own` grows from epoch to epoch.
+
+    It rises by eighths: a captured step is recorded anew for each number.
+    """
+
+    def __init__(self, pairs: data.TensorDataset, settings: Settings) -> None:
+        super().__init__(pairs, settings.batch, shuffle=True, drop_last=len(pairs) >= settings.batch)
+        self.most, self.last = settings.own, max(settings.epochs - 1, 1)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        own = self.most * min(8 * epoch // self.last, 8) / 8
+        for *read, said in super().batches(epoch, start):
+            yield *read, own, said
 
 
 @lamina.no_grad()
@@ -112,7 +137,7 @@ def run(settings: Settings, run: Run) -> Result:
     learn, check, test = (pairs(count, draw) for count in (settings.samples, 500, 1000))
     model = Translator(settings.cell, settings.hidden)
     measures = {"accuracy": metrics.Accuracy(ignore_index=IGNORED)}
-    history = fit(model, (learn, check), settings, run, measures=measures).history
+    history = fit(model, (Scheduled(learn, settings), check), settings, run, measures=measures).history
     x, lengths, _, said = test.tensors
     truth = [TARGET.decode(row[:-1]) for row in said]
     rows, right = [], {}

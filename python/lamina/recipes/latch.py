@@ -38,22 +38,16 @@ def sequences(samples: int, settings: Settings) -> data.TensorDataset:
     return data.TensorDataset(x, classes)
 
 
-def gradient_norms(model: Reader, x: Tensor, classes: Tensor) -> dict[str, list[float]]:
-    """‖∂L/∂h_t‖ for every t, mean over the batch, and that of c_t for cells that have one."""
-    state = None
-    along: dict[str, list[Tensor]] = {}
-    for t in range(x.shape[1]):
-        _, state = model.layer(x[:, t : t + 1], state)
-        for name, part in zip("hc", state if isinstance(state, tuple) else (state,), strict=False):
-            part.retain_grad()
-            along.setdefault(name, []).append(part)
+def gradient_norms(model: Reader, x: Tensor, classes: Tensor) -> list[float]:
+    """‖∂L/∂h_t‖ for every t, the mean over the batch: a probe collects what comes back to each state."""
+    batch, steps, _ = x.shape
+    probe = lamina.zeros(1, steps, batch, model.layer.hidden_size, dtype=x.dtype, requires_grad=True)
+    y, _ = model.layer(x, probe=probe)
     # The mean over the batch of each sequence's own norm: the loss is a sum, so that no sequence's is scaled down.
-    F.cross_entropy(model.head(along["h"][-1][-1]), classes, reduction="sum").backward()
+    F.cross_entropy(model.head(y[:, -1]), classes, reduction="sum").backward()
     model.zero_grad()
-    return {
-        name: [float(s.grad.norm(dim=-1).mean()) for s in states if s.grad is not None]
-        for name, states in along.items()
-    }
+    assert probe.grad is not None
+    return probe.grad[0].norm(dim=-1).mean(1).tolist()
 
 
 def run(settings: Settings, run: Run) -> Result:
@@ -75,22 +69,18 @@ def run(settings: Settings, run: Run) -> Result:
     return Result(figures, met, "\n".join(lines), [path])
 
 
-def first(norms: dict[str, list[float]]) -> float:
-    """What comes back to the first state (h, or c where there is one), as a share of what the last h gets."""
-    return norms["c" if "c" in norms else "h"][0] / norms["h"][-1]
+def first(norms: list[float]) -> float:
+    """What comes back to the first state, as a share of what the last gets."""
+    return norms[0] / norms[-1]
 
 
-def draw(
-    norms: dict[str, tuple[dict[str, list[float]], dict[str, list[float]]]], accuracy: dict[str, float], path: Path
-) -> None:
+def draw(norms: dict[str, tuple[list[float], list[float]]], accuracy: dict[str, float], path: Path) -> None:
     with plots.figure(path, 1, 2, (11, 4.2), sharey=True) as (fig, axes):
         for axis, when, title in zip(axes, (0, 1), ("Before it learns", "When it has learnt"), strict=True):
             for colour, (cell, both) in zip(plots.COLOURS, norms.items(), strict=False):
-                for name, values in both[when].items():
-                    label = f"{cell}, {name}" + (f" ({accuracy[cell]:.0%} right)" if when and name == "h" else "")
-                    at = range(1, len(values) + 1)
-                    axis.plot(at, values, color=colour, ls="--" if name == "c" else "-", label=label)
+                label = cell + (f" ({accuracy[cell]:.0%} right)" if when else "")
+                axis.plot(range(1, len(both[when]) + 1), both[when], color=colour, label=label)
             axis.set(title=title, xlabel="step t", yscale="log")
             axis.legend(loc="lower right", fontsize=8.5)
-        axes[0].set_ylabel("‖∂L/∂h$_t$‖  (dashed: c$_t$)")
+        axes[0].set_ylabel("‖∂L/∂h$_t$‖")
         axes[0].set_ylim(1e-12, 10)
