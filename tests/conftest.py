@@ -30,6 +30,42 @@ def pytest_report_header() -> str:
     )
 
 
+# Tests and files that were skipped for want of PyTorch, from one session to the next: .ci/run installs it then, and runs
+# these and no others again.
+WITHOUT_TORCH = "lamina/skipped_without_torch"
+_skipped: set[str] = set()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help = "only what the session before skipped for want of PyTorch"
+    parser.addoption("--skipped-without-torch", action="store_true", help=help)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and "could not import 'torch'" in str(report.longrepr):
+        _skipped.add(report.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped and "could not import 'torch'" in str(report.longrepr):
+        _skipped.add(report.nodeid)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--skipped-without-torch"):
+        return
+    assert config.cache is not None
+    wanted = set(config.cache.get(WITHOUT_TORCH, []))
+    if not wanted:
+        raise pytest.UsageError("--skipped-without-torch: the session before skipped nothing for want of PyTorch")
+    items[:] = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & wanted]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.cache is not None and not session.config.getoption("--skipped-without-torch"):
+        session.config.cache.set(WITHOUT_TORCH, sorted(_skipped))
+
+
 def pytest_sessionstart() -> None:
     forced = os.environ.get("LAMINA_ISA")
     if forced and _C._target() != forced:

@@ -1,16 +1,19 @@
 """The arithmetic task of Jozefowicz et al., 2015: "3e36d9-h1h39f94eeh43keg3c=" is 3369-13994433=; what is the result?
 
 The net reads the problem a character at a time, letters that mean nothing among the digits, and writes the result a
-character at a time. Its accuracy is that of the result's characters in problems that it has not seen.
+character at a time. Its accuracy is that of the result's characters in problems that it has not seen. Problems of like
+length are put together in batches, which saves most of the padding (Algorithm 1 of Morishita et al., 2017).
 """
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 import lamina
-from lamina import data, metrics, nn
+from lamina import Tensor, data, metrics, nn
+from lamina.data.lengths import STRATEGIES
 from lamina.recipes._learning import compare
 from lamina.recipes._recurrent import CLASSIC, FOUND, IGNORED, Reader
 from lamina.recipes._text import Alphabet
@@ -30,6 +33,9 @@ class Settings:
     epochs: int = setting(10, "epochs", low=1)
     batch: int = setting(64, "problems per step", low=1)
     lr: float = setting(5e-3, "learning rate of Adam at the start; falls along a cosine", low=0)
+    batches: Literal["shuffle", "source", "target", "source_target", "target_source"] = setting(
+        "source_target", f"how they are put together: {', '.join(STRATEGIES)} (sorted by these lengths)"
+    )
     mutations: bool = setting(False, "also the cells MUT1 to MUT3, which the paper found")
     capture: bool = setting(True, "record the step once and replay it")
 
@@ -44,14 +50,35 @@ def problem(settings: Settings, draw: random.Random) -> tuple[str, str]:
     return "".join(asked) + "=", f"{a + b if sign == '+' else a - b}."
 
 
-def lines(problems: list[tuple[str, str]], settings: Settings) -> data.TensorDataset:
-    """Symbols (N, steps), and the next ones where they belong to the result."""
+class Lines(data.TensorDataset):
+    """Symbols (N, steps), and the next ones where they belong to the result; a batch is as long as its longest line."""
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, ...]:
+        x, targets = super().batch(indices)
+        steps = int(lamina.nonzero(targets != IGNORED)[:, 1].max()) + 1
+        return x[:, :steps].contiguous(), targets[:, :steps].contiguous()
+
+
+def lines(problems: list[tuple[str, str]], settings: Settings) -> Lines:
     longest = 3 * settings.digits + settings.letters + 5
     x = lamina.stack([ALPHABET.encode((asked + result).ljust(longest)) for asked, result in problems])
     targets = lamina.full((len(problems), longest - 1), IGNORED, dtype=lamina.int64)
     for row, (asked, result) in enumerate(problems):
         targets[row, len(asked) - 1 : len(asked) + len(result) - 1] = ALPHABET.encode(result)
-    return data.TensorDataset(x[:, :-1], targets)
+    return Lines(x[:, :-1], targets)
+
+
+def batches(problems: list[tuple[str, str]], settings: Settings, strategy: str) -> data.LengthBatchSampler:
+    asked, results = ([len(pair[part]) for pair in problems] for part in (0, 1))
+    return data.LengthBatchSampler(asked, results, batch_size=settings.batch, strategy=strategy)
+
+
+def padding(problems: list[tuple[str, str]], sampler: data.LengthBatchSampler) -> data.Padding:
+    """Of lines, which have problem and result in one."""
+    lengths = [len(asked + result) - 1 for asked, result in problems]
+    made = sampler.batches()
+    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in made)
+    return data.Padding(len(made), sum(lengths), padded)
 
 
 def accuracy() -> dict[str, metrics.Metric]:
@@ -80,7 +107,10 @@ def run(settings: Settings, run: Run) -> Result:
     networks = {
         cell: Reader(cell, settings.hidden, settings.hidden, len(ALPHABET), symbols=len(ALPHABET)) for cell in cells
     }
-    parts = lines(known, settings), lines(new[:1000], settings)
+    saved = [f"{name:14}{padding(known, batches(known, settings, name))}" for name in STRATEGIES]
+    print("padding of an epoch, by strategy", *saved, sep="\n  ")
+    learn = data.DataLoader(lines(known, settings), batch_sampler=batches(known, settings, settings.batches))
+    parts = learn, lines(new[:1000], settings)
     histories = compare(networks, parts, settings, run, measures=accuracy)
     right = {cell: max(history["validation_accuracy"]) for cell, history in histories.items()}
     path = run.out / "arithmetic.png"
