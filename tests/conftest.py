@@ -54,16 +54,17 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--skipped-without-torch"):
         return
-    assert config.cache is not None
-    wanted = set(config.cache.get(WITHOUT_TORCH, []))
+    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    wanted = set(cache.get(WITHOUT_TORCH, [])) if cache else set()
     if not wanted:
         raise pytest.UsageError("--skipped-without-torch: the session before skipped nothing for want of PyTorch")
     items[:] = [item for item in items if {item.nodeid, item.nodeid.partition("::")[0]} & wanted]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.cache is not None and not session.config.getoption("--skipped-without-torch"):
-        session.config.cache.set(WITHOUT_TORCH, sorted(_skipped))
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and not session.config.getoption("--skipped-without-torch"):
+        cache.set(WITHOUT_TORCH, sorted(_skipped))
 
 
 def pytest_sessionstart() -> None:
