@@ -6,12 +6,6 @@
 namespace lamina::bind {
 namespace {
 
-Tensor moved(const Tensor& t, Device device, const char* function) {
-  check_as(ErrorKind::not_implemented, t.device() == device, function, ": tensors cannot move from ", t.device(),
-           " to ", device);
-  return t;
-}
-
 // x.to(dtype), x.to(device), x.to(device, dtype), x.to(other), and the same by keyword.
 PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   try {
@@ -34,7 +28,7 @@ PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* 
       }
     }
     const Tensor& t = tensor_of(self);
-    Tensor out = moved(t, device.value_or(t.device()), "to");
+    Tensor out = lamina::to_device(t, device.value_or(t.device()));
     if (dtype) out = lamina::to_dtype(out, *dtype);
     return wrap(a.flag(3, false) && out == t ? clone(t) : out);
   } catch (...) {
@@ -111,14 +105,14 @@ void bind_convert(py::module_& m) {
   def_method(
       "type_as",
       [](const Tensor& t, const Tensor& other) {
-        return lamina::to_dtype(moved(t, other.device(), "type_as"), other.dtype());
+        return lamina::to_dtype(lamina::to_device(t, other.device()), other.dtype());
       },
       py::arg("other"));
-  def_method("cpu", [](const Tensor& t) { return moved(t, {}, "cpu"); });
+  def_method("cpu", [](const Tensor& t) { return lamina::to_device(t, {}); });
   def_method(
       "cuda",
       [](const Tensor& t, std::int8_t index) {
-        return moved(t, {DeviceType::cuda, index}, "cuda");
+        return lamina::to_device(t, {DeviceType::cuda, index});
       },
       py::arg("device") = 0);
   def_method("_as_bytes", &as_bytes);

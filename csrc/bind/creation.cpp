@@ -7,7 +7,8 @@
 namespace lamina::bind {
 namespace {
 
-PyObject* finish(const Tensor& t, const Factory& factory) {
+PyObject* finish(const Tensor& made, const Factory& factory) {
+  const Tensor t = factory.device ? to_device(made, *factory.device) : made;
   if (factory.requires_grad) set_requires_grad(t, true);
   return wrap(t);
 }

@@ -160,7 +160,7 @@ class Reader {
     settle(depth + t.ndim());
     type_ = type_ ? promote(*type_, t.dtype()) : t.dtype();
     check_host_read("a tensor in a list of data");
-    const Tensor wide = contiguous(to_dtype(detach(t), wide_type(t.dtype())));
+    const Tensor wide = contiguous(to_dtype(to_device(detach(t), {}), wide_type(t.dtype())));
     for (std::int64_t i = 0; i < wide.numel(); ++i) elements_.push_back(element(wide, i));
   }
 
@@ -207,7 +207,7 @@ Tensor tensor_sharing_data(PyObject* data, std::optional<DType> dtype, const cha
 
 PyObject* to_list(const Tensor& t) {
   check_host_read("tolist()");
-  const Tensor wide = contiguous(to_dtype(detach(t), wide_type(t.dtype())));
+  const Tensor wide = contiguous(to_dtype(to_device(detach(t), {}), wide_type(t.dtype())));
   std::int64_t next = 0;
   return list_of(wide, 0, next);
 }

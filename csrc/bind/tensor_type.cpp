@@ -285,9 +285,9 @@ const Tensor& tensor_of(PyObject* o) { return unwrap(o); }
 Scalar item_of(const Tensor& t, const char* what) {
   check_host_read(what);
   check(t.numel() == 1, what, ": only a tensor with one element can become a number, this one has shape ", t.shape());
-  const Tensor wide = to_dtype(detach(t), is_floating(t.dtype())   ? DType::f64
-                                          : t.dtype() == DType::b8 ? DType::b8
-                                                                   : DType::i64);
+  const Tensor wide = to_dtype(to_device(detach(t), {}), is_floating(t.dtype())   ? DType::f64
+                                                         : t.dtype() == DType::b8 ? DType::b8
+                                                                                  : DType::i64);
   if (wide.dtype() == DType::f64) return Scalar(*wide.data<double>());
   if (wide.dtype() == DType::b8) return Scalar(*wide.data<std::uint8_t>() != 0);
   return Scalar(*wide.data<std::int64_t>());

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iterator>
 
+#include "core/cuda_library.h"
 #include "core/stream.h"
 
 namespace lamina {
@@ -101,6 +102,12 @@ std::size_t RecordingMemory::live() const {
       std::count_if(ranges_.begin(), ranges_.end(), [](const auto& entry) { return entry.second.live; }));
 }
 
+bool RecordingMemory::only_on(Device device) const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(ranges_.begin(), ranges_.end(),
+                     [device](const auto& entry) { return entry.second.device == device; });
+}
+
 void RecordingMemory::bump_versions() noexcept {
   const std::lock_guard lock(mutex_);
   for (const auto& [begin, range] : ranges_)
@@ -180,6 +187,28 @@ std::size_t Recording::survivors(const std::vector<Tensor>& expected) const {
   return memory_->live() - known.size();
 }
 
+void Recording::make_graph() {
+  if (outside_.empty() || outside_.begin()->first->device.type == DeviceType::cpu) return;
+  const Device device = outside_.begin()->first->device;
+  const auto there = [device](const auto& entry) { return entry.first->device == device; };
+  if (!std::all_of(outside_.begin(), outside_.end(), there) || !memory_->only_on(device)) return;
+  const CudaAbi& cuda = use_cuda(device);
+  check_cuda(cuda.begin_graph(), "capture");
+  for (const Launch* launch : launches_) launch->run(launch);
+  void* graph = nullptr;
+  check_cuda(cuda.end_graph(&graph), "capture");
+  graph_ = std::shared_ptr<void>(graph, [&cuda](void* g) { cuda.release_graph(g); });
+}
+
+void Recording::run_launches() {
+  if (!replayed_) {
+    replayed_ = true;
+    make_graph();
+  }
+  if (graph_) return check_cuda(use_cuda(outside_.begin()->first->device).launch_graph(graph_.get()), "capture");
+  for (const Launch* launch : launches_) launch->run(launch);
+}
+
 void Recording::replay() {
   for (Derived& d : derived_) {
     if (d.source.version() == d.version) continue;
@@ -188,7 +217,7 @@ void Recording::replay() {
   }
   for (Storage* s : written_) s->version.fetch_add(1, std::memory_order_relaxed);
   memory_->bump_versions();
-  for (const Launch* launch : launches_) launch->run(launch);
+  run_launches();
   for (const LeafGrad& l : leaves_)
     if (l.written) l.leaf.impl()->set_grad(l.after);
 }

@@ -32,6 +32,7 @@ class RecordingMemory : public RefCounted {
   void close() noexcept;
   std::size_t bytes() const;
   std::size_t live() const;
+  bool only_on(Device device) const;
   void bump_versions() noexcept;  // of all storage that lives here
 
  private:
@@ -126,6 +127,8 @@ class Recording {
   };
 
   void* room(std::size_t bytes, std::size_t alignment);
+  void run_launches();
+  void make_graph();
   LeafGrad* journal(const Tensor& leaf, bool read);
 
   Ref<RecordingMemory> memory_;
@@ -137,6 +140,9 @@ class Recording {
   std::unordered_set<Storage*> written_;  // of those outside
   std::vector<Tensor> constants_;
   std::vector<LeafGrad> leaves_;
+  // A recording whose memory lies on one CUDA device becomes one CUDA graph when it is first replayed.
+  bool replayed_ = false;
+  std::shared_ptr<void> graph_;
 };
 
 }  // namespace lamina

@@ -6,13 +6,34 @@
 
 namespace lamina {
 
+void copy_to_host(void* to, const void* from, std::size_t bytes, Device device);  // waits for the device
+// One element of a device's memory.
+template <class T>
+T fetch(const T* from, Device device) {
+  if (device.type == DeviceType::cpu) return *from;
+  T here;
+  copy_to_host(&here, from, sizeof here, device);
+  return here;
+}
+
 class Stream {
  public:
   template <class... P, class... A>
   void launch(void (*kernel)(P...), const A&... args) {
+    if (!kernel) [[unlikely]]
+      fail(ErrorKind::not_implemented, "the device has no kernel for this operation");
     if (recording_) [[unlikely]]
       recording_->add(kernel, args...);
     kernel(args...);
+  }
+  // For functions of the host that throw when a kernel has found something wrong: *found and what follows. On the CPU
+  // a launch like any other. On CUDA they wait for the device; replays go without them, and the kernels that come after
+  // must stand what the report is about.
+  template <class T, class... P, class... A>
+  void report(Device device, void (*tell)(const T*, P...), const T* found, const A&... args) {
+    if (device.type == DeviceType::cpu) return launch(tell, found, args...);
+    const T here = fetch(found, device);
+    tell(&here, args...);
   }
   Recording* recording() const { return recording_; }
   void set_recording(Recording* r);

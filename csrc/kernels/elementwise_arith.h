@@ -7,7 +7,7 @@ namespace LAMINA_TARGET {
 namespace {
 
 template <class T, class F>
-Vec<T> lane_by_lane(Vec<T> a, Vec<T> b, F f) {
+LAMINA_DEVICE Vec<T> lane_by_lane(Vec<T> a, Vec<T> b, F f) {
   T x[Vec<T>::width], y[Vec<T>::width];
   a.store(x);
   b.store(y);
@@ -18,13 +18,13 @@ Vec<T> lane_by_lane(Vec<T> a, Vec<T> b, F f) {
 LAMINA_INLINE float fmod(float a, float b) { return ::fmodf(a, b); }
 LAMINA_INLINE double fmod(double a, double b) { return ::fmod(a, b); }
 template <class T>
-Vec<T> fmod(Vec<T> a, Vec<T> b) {
+LAMINA_DEVICE Vec<T> fmod(Vec<T> a, Vec<T> b) {
   return lane_by_lane(a, b, [](T x, T y) { return fmod(x, y); });
 }
 
 // Python's a // b: floor(a / b) may be off by one when the quotient rounds up to an integer, a - fmod(a, b) is not.
 template <class V>
-V floor_divide(V a, V b) {
+LAMINA_DEVICE V floor_divide(V a, V b) {
   const V m = fmod(a, b);
   V q = (a - m) / b;
   q = select((m != V(0)) & ((m < V(0)) ^ (b < V(0))), q - V(1), q);
@@ -35,11 +35,11 @@ V floor_divide(V a, V b) {
 
 // Integers: ops/ has refused zero divisors; the most negative number over -1 wraps instead of trapping.
 template <Integer T>
-T fmod(T a, T b) {
+LAMINA_DEVICE T fmod(T a, T b) {
   return b == 0 || b == static_cast<T>(-1) ? T(0) : static_cast<T>(a % b);
 }
 template <Integer T>
-T floor_divide(T a, T b) {
+LAMINA_DEVICE T floor_divide(T a, T b) {
   if (b == 0) return 0;
   if (b == static_cast<T>(-1)) return static_cast<T>(0 - static_cast<std::uint64_t>(a));
   const T q = static_cast<T>(a / b);
@@ -47,7 +47,7 @@ T floor_divide(T a, T b) {
 }
 // Wraps around; a negative exponent leaves 0 but for the bases 1 and -1.
 template <Integer T>
-T pow(T a, T b) {
+LAMINA_DEVICE T pow(T a, T b) {
   if (b < 0) return a == 1 ? T(1) : a == static_cast<T>(-1) ? (b & 1 ? a : T(1)) : T(0);
   std::uint64_t result = 1, base = static_cast<std::uint64_t>(a);
   for (std::uint64_t e = static_cast<std::uint64_t>(b); e; e >>= 1) {
@@ -57,7 +57,7 @@ T pow(T a, T b) {
   return static_cast<T>(result);
 }
 template <Integer T>
-T copysign(T magnitude, T sign) {
+LAMINA_DEVICE T copysign(T magnitude, T sign) {
   return sign < 0 ? static_cast<T>(-magnitude) : magnitude;
 }
 

@@ -37,6 +37,10 @@ using Numbers = decltype(to_vec(W()));
 // What the formulas must know of float and double. The series are minimax polynomials in z (bench/lab/minimax.py):
 //   log(1 + f) = s (2 + z log(z)), s = f / (2 + f), z = s^2;  sin x = x (1 + z sin(z)), cos x = 1 - z (1/2 - z cos(z)),
 //   z = x^2
+template <class T, int n>
+struct Series {
+  T c[n];
+};
 template <class T>
 struct Real32or64;
 template <>
@@ -45,9 +49,13 @@ struct Real32or64<float> {
   static constexpr int bits = 32, mantissa = 23, turn_bits = 32;
   static constexpr Word one = 0x3f800000, sqrt_half = 0x3f3504f3, mantissa_mask = 0x7fffff;
   static constexpr float bias = 127, log2_high = 0x1.62e4p-1f, log2_low = 0x1.7f7d1cp-20f;
-  static constexpr float log[] = {0x1.55557ap-1f, 0x1.995ed6p-2f, 0x1.31e08p-2f};
-  static constexpr float sin[] = {-0x1.555546p-3f, 0x1.11077ep-7f, -0x1.9956b6p-13f};
-  static constexpr float cos[] = {0x1.55554ap-5f, -0x1.6c0c28p-10f, 0x1.99e80cp-16f};
+  static LAMINA_INLINE constexpr Series<float, 3> log() { return {{0x1.55557ap-1f, 0x1.995ed6p-2f, 0x1.31e08p-2f}}; }
+  static LAMINA_INLINE constexpr Series<float, 3> sin() {
+    return {{-0x1.555546p-3f, 0x1.11077ep-7f, -0x1.9956b6p-13f}};
+  }
+  static LAMINA_INLINE constexpr Series<float, 3> cos() {
+    return {{0x1.55554ap-5f, -0x1.6c0c28p-10f, 0x1.99e80cp-16f}};
+  }
 };
 template <>
 struct Real32or64<double> {
@@ -55,13 +63,18 @@ struct Real32or64<double> {
   static constexpr int bits = 64, mantissa = 52, turn_bits = 53;
   static constexpr Word one = 0x3ff0000000000000, sqrt_half = 0x3fe6a09e667f3bcd, mantissa_mask = 0xfffffffffffff;
   static constexpr double bias = 1023, log2_high = 0x1.62e42feep-1, log2_low = 0x1.a39ef35793c76p-33;
-  static constexpr double log[] = {0x1.5555555555592p-1, 0x1.999999997ff1ap-2, 0x1.24924941e1402p-2,
-                                   0x1.c71c521465e88p-3, 0x1.74663ce8c4d95p-3, 0x1.39a1e9457903cp-3,
-                                   0x1.2f03b53a0b683p-3};
-  static constexpr double sin[] = {-0x1.5555555555549p-3, 0x1.111111110f8a6p-7,   -0x1.a01a019c161a2p-13,
-                                   0x1.71de357b1c8p-19,   -0x1.ae5e689fbba35p-26, 0x1.5d93a4bdc94dap-33};
-  static constexpr double cos[] = {0x1.555555555554bp-5,   -0x1.6c16c16c15015p-10, 0x1.a01a019c8f254p-16,
-                                   -0x1.27e4f7f1914aep-22, 0x1.1ee9dbcf000d6p-29,  -0x1.8fa6848b366ap-37};
+  static LAMINA_INLINE constexpr Series<double, 7> log() {
+    return {{0x1.5555555555592p-1, 0x1.999999997ff1ap-2, 0x1.24924941e1402p-2, 0x1.c71c521465e88p-3,
+             0x1.74663ce8c4d95p-3, 0x1.39a1e9457903cp-3, 0x1.2f03b53a0b683p-3}};
+  }
+  static LAMINA_INLINE constexpr Series<double, 6> sin() {
+    return {{-0x1.5555555555549p-3, 0x1.111111110f8a6p-7, -0x1.a01a019c161a2p-13, 0x1.71de357b1c8p-19,
+             -0x1.ae5e689fbba35p-26, 0x1.5d93a4bdc94dap-33}};
+  }
+  static LAMINA_INLINE constexpr Series<double, 6> cos() {
+    return {{0x1.555555555554bp-5, -0x1.6c16c16c15015p-10, 0x1.a01a019c8f254p-16, -0x1.27e4f7f1914aep-22,
+             0x1.1ee9dbcf000d6p-29, -0x1.8fa6848b366ap-37}};
+  }
 };
 template <class W>
 using RealOf = Real32or64<Lane<Numbers<W>>>;
@@ -71,6 +84,10 @@ LAMINA_INLINE V horner(V z, const T (&c)[n]) {
   V y = V(c[n - 1]);
   for (int i = static_cast<int>(n) - 2; i >= 0; --i) y = y * z + V(c[i]);
   return y;
+}
+template <class V, class T, int n>
+LAMINA_INLINE V horner(V z, Series<T, n> series) {
+  return horner(z, series.c);
 }
 
 // The multiples of 2^-24 or 2^-53 in [0, 1).
@@ -105,7 +122,7 @@ LAMINA_INLINE V minus_log(V u) {
   const V k = to_vec(shift_right<R::mantissa>(bits)) - V(R::bias);
   const V f = as_vec((bits & W(R::mantissa_mask)) + W(R::sqrt_half)) - V(1);
   const V s = f / (V(2) + f), z = s * s;
-  return -(k * V(R::log2_high) + (s * (V(2) + z * horner(z, R::log)) + k * V(R::log2_low)));
+  return -(k * V(R::log2_high) + (s * (V(2) + z * horner(z, R::log())) + k * V(R::log2_low)));
 }
 
 template <class V>
@@ -133,7 +150,7 @@ LAMINA_INLINE Pair<Numbers<W>> normal_pair(W radius, W angle) {
     turned = turned + angle;
   const V x = to_vec((turned & W(quarter - 1)) - W(eighth)) * V(static_cast<Lane<V>>(1.5707963267948966) / quarter);
   const V z = x * x;
-  const V sine = x + x * (z * horner(z, R::sin)), cosine = V(1) - z * (V(0.5) - z * horner(z, R::cos));
+  const V sine = x + x * (z * horner(z, R::sin())), cosine = V(1) - z * (V(0.5) - z * horner(z, R::cos()));
 
   // cos and sin of the whole angle: exchanged in odd quarters, and with the signs of their quadrant.
   const auto odd = (turned & W(quarter)) == W(quarter);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "autograd/engine.h"
+#include "core/cuda_library.h"
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "kernels/elementwise.h"
@@ -159,7 +160,7 @@ void check_divisor(BinaryOp op, const Arg& b, DType result) {
 const Device& device_of(const Arg& a, const Arg& b, const char* name) {
   if (!a.is_tensor()) return b.tensor().storage().device;
   if (b.is_tensor())
-    check(a.tensor().device() == b.tensor().device() || b.tensor().ndim() == 0 || a.tensor().ndim() == 0, name,
+    check(a.tensor().device() == b.tensor().device(), name,
           ": operands are on different devices: ", a.tensor().device(), " and ", b.tensor().device());
   return a.tensor().storage().device;
 }
@@ -239,6 +240,10 @@ std::optional<UnaryForm> unary_form(BinaryOp op, const Arg& a, const Arg& b) {
 }  // namespace
 
 Tensor binary(BinaryOp op, const Arg& a, const Arg& b) {
+  if (a.is_tensor() && b.is_tensor() && a.tensor().device() != b.tensor().device()) {  // a number of the other device
+    if (b.tensor().ndim() == 0) return binary(op, a, Arg(to_device(b.tensor(), a.tensor().device())));
+    if (a.tensor().ndim() == 0) return binary(op, Arg(to_device(a.tensor(), b.tensor().device())), b);
+  }
   if (const auto form = unary_form(op, a, b)) return unary(form->op, a.tensor(), form->params);
   const char* name = row(op).name;
   const Device device = device_of(a, b, name);
@@ -251,6 +256,8 @@ Tensor binary(BinaryOp op, const Arg& a, const Arg& b) {
 }
 
 void binary_in_place(BinaryOp op, const Tensor& a, const Arg& b) {
+  if (b.is_tensor() && b.tensor().ndim() == 0 && b.tensor().device() != a.device())
+    return binary_in_place(op, a, Arg(to_device(b.tensor(), a.device())));
   const Arg a_arg(a);
   if (const auto form = unary_form(op, a_arg, b)) return unary_in_place(form->op, a, form->params);
   const char* name = row(op).name;
@@ -330,9 +337,41 @@ Tensor clamp(const Tensor& x, const Arg* low, const Arg* high) {
 
 // ---- making, copying, converting ----
 
+namespace {
+
+// To the other device go bytes: what is converted or rearranged is so on the device that it comes from or gets to.
+void write_across(const Tensor& to, const Tensor& from) {
+  const bool to_host = to.device().type == DeviceType::cpu;
+  if (!to_host && from.device().type == DeviceType::cuda) return write_copy(to, to_device(from, {}));
+  Tensor bytes = to_dtype(detach(from), to.dtype());
+  if (bytes.shape() != to.shape() || !bytes.contiguous()) {
+    const Tensor spread = empty(to.shape(), to.dtype(), from.device());
+    write_copy(spread, bytes);
+    bytes = spread;
+  }
+  const Tensor landing = to.contiguous() ? to : empty(to.shape(), to.dtype(), to.device());
+  current_stream().launch(copy_bytes, landing.data(), bytes.data(),
+                          static_cast<std::size_t>(to.numel()) * to.item_size(), to_host ? from.device() : to.device(),
+                          to_host ? CudaCopy::to_host : CudaCopy::to_device);
+  if (!to.contiguous()) write_copy(to, landing);
+}
+
+}  // namespace
+
+Tensor to_device(const Tensor& t, Device device) {
+  if (t.device() == device) return t;
+  if (device.type == DeviceType::cpu) check_host_read("a copy to the host");
+  Tensor out = empty(t.shape(), t.dtype(), device);
+  write_copy(out, t);
+  if (needs_grad(t))
+    record("to", out, {&t}, [back = t.device()](Gradients& g) { g.give(0, to_device(g.of_output(), back)); });
+  return out;
+}
+
 void write_copy(const Tensor& to, const Tensor& from) {
-  if (to.numel() > 0)
-    current_stream().launch(kernels(to.device()).elementwise.copy, LoopBuilder(to.shape()).add(to).add(from).build());
+  if (to.numel() == 0) return;
+  if (to.device() != from.device()) return write_across(to, from);
+  current_stream().launch(kernels(to.device()).elementwise.copy, LoopBuilder(to.shape()).add(to).add(from).build());
 }
 
 void write_fill(const Tensor& t, const Scalar& value) {

@@ -27,6 +27,7 @@ void fill_(const Tensor& t, const Scalar& value);
 void copy_(const Tensor& to, const Tensor& from);  // broadcasts and converts; recorded
 Tensor clone(const Tensor& t);                     // contiguous, recorded
 Tensor contiguous(const Tensor& t);                // t itself if it is
+Tensor to_device(const Tensor& t, Device device);  // t itself if it is there
 Tensor to_dtype(const Tensor& t, DType dtype);     // t itself if it is; recorded between floating types
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype);
 

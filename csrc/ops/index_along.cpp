@@ -179,9 +179,9 @@ Tensor take_along_dim(const Tensor& t, const Tensor& indices, std::optional<std:
 }
 
 namespace {
-void report_classes(const std::int64_t* survey, std::int64_t classes) {
-  check(survey[0] >= 0, "one_hot: class numbers must not be negative, got ", survey[0]);
-  check(survey[1] < classes, "one_hot: class ", survey[1], " is not below num_classes ", classes);
+void report_classes(const Survey* found, std::int64_t classes) {
+  check(found->least >= 0, "one_hot: class numbers must not be negative, got ", found->least);
+  check(found->most < classes, "one_hot: class ", found->most, " is not below num_classes ", classes);
 }
 }  // namespace
 
@@ -194,7 +194,7 @@ Tensor one_hot(const Tensor& t, std::int64_t classes) {
     check(classes < kMostElements, "one_hot: class ", classes, " is too large");
     ++classes;
   }
-  if (t.numel() > 0) current_stream().launch(report_classes, surveyed(t).data<std::int64_t>(), classes);
+  if (t.numel() > 0) current_stream().report(t.device(), report_classes, surveyed(t).data<const Survey>(), classes);
   Dims shape = t.shape();
   shape.push_back(classes);
   const Tensor out = full(shape, Scalar(0), DType::i64, t.device());

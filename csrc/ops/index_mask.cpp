@@ -25,7 +25,7 @@ struct CountedMask {
     const std::int64_t chunks = (mask.numel() + kMaskChunk - 1) / kMaskChunk;
     counts = empty({chunks + 1}, DType::i64, t.device());
     current_stream().launch(kernels(t.device()).index.count_true, bytes(), mask.numel(), counts.data<std::int64_t>());
-    total = counts.data<std::int64_t>()[chunks];
+    total = fetch(counts.data<std::int64_t>() + chunks, t.device());
   }
   const std::uint8_t* bytes() const { return mask.data<std::uint8_t>(); }
 };

@@ -94,7 +94,7 @@ void launch_check(const char* op, const Positions& p, const PositionSet& set, De
   const Tensor fault = empty({sizeof(IndexFault) / sizeof(std::int64_t)}, DType::i64, device);
   const auto result = reinterpret_cast<IndexFault*>(fault.data());
   current_stream().launch(kernels(device).index.check, p, result);
-  current_stream().launch(report_fault, result, report);
+  current_stream().report(device, report_fault, static_cast<const IndexFault*>(result), report);
 }
 
 // A tensor whose spans step as one: t itself or a copy.

@@ -44,8 +44,7 @@ Tensor surveyed(const Tensor& integers) {
 Survey survey(const char* op, const Tensor& integers) {
   check_size_is_known(op);
   const Tensor found = surveyed(integers);
-  const std::int64_t* s = found.data<std::int64_t>();
-  return {s[0], s[1], s[2]};
+  return fetch(found.data<Survey>(), integers.device());
 }
 
 Tensor index_select(const Tensor& t, std::int64_t dim, const Tensor& index) {

@@ -36,16 +36,17 @@ struct FaultReport {
   LossOp op;
   const void* numbers;
   DType dtype;
+  Device device;
 };
 // " (-0.5)", for the types that C++ can print.
-std::string number_at(const void* p, DType t, std::int64_t i) {
-  if (t == DType::f32) return concat(" (", static_cast<const float*>(p)[i], ")");
-  if (t == DType::f64) return concat(" (", static_cast<const double*>(p)[i], ")");
+std::string number_at(const FaultReport& r, std::int64_t i) {
+  if (r.dtype == DType::f32) return concat(" (", fetch(static_cast<const float*>(r.numbers) + i, r.device), ")");
+  if (r.dtype == DType::f64) return concat(" (", fetch(static_cast<const double*>(r.numbers) + i, r.device), ")");
   return "";
 }
 void report_fault(const std::int64_t* fault, FaultReport report) {
   if (*fault < 0) return;
-  const std::string number = number_at(report.numbers, report.dtype, *fault);
+  const std::string number = number_at(report, *fault);
   if (report.op == LossOp::gaussian_nll)
     fail(ErrorKind::value, "gaussian_nll_loss: a variance must not be negative, but element ", *fault, number, " is");
   fail(ErrorKind::value, kNames[static_cast<int>(report.op)],
@@ -88,8 +89,8 @@ Tensor pointwise_loss(LossOp op, const Tensor& input, const Tensor& given_target
   current_stream().launch(require(table.forward[static_cast<int>(op)][slot], name, device), raw, out.data(),
                           partials_in(partials), fault.data<std::int64_t>());
   if (checked)
-    current_stream().launch(report_fault, fault.data<std::int64_t>(),
-                            FaultReport{op, op == LossOp::gaussian_nll ? raw.third : raw.first, type});
+    current_stream().report(device, report_fault, fault.data<const std::int64_t>(),
+                            FaultReport{op, op == LossOp::gaussian_nll ? raw.third : raw.first, type, device});
 
   const bool recorded = o.third.defined() ? needs_grad(o.x, o.target, o.third) : needs_grad(o.x, o.target);
   if (recorded) {

@@ -18,13 +18,14 @@ struct LabelReport {
   const char* op;
   const void* labels;
   DType dtype;
+  Device device;
   Dims shape;
   std::int64_t classes, ignore_index;
 };
 std::int64_t label_at(const LabelReport& r, std::int64_t i) {
-  if (r.dtype == DType::i32) return static_cast<const std::int32_t*>(r.labels)[i];
-  if (r.dtype == DType::u8) return static_cast<const std::uint8_t*>(r.labels)[i];
-  return static_cast<const std::int64_t*>(r.labels)[i];
+  if (r.dtype == DType::i32) return fetch(static_cast<const std::int32_t*>(r.labels) + i, r.device);
+  if (r.dtype == DType::u8) return fetch(static_cast<const std::uint8_t*>(r.labels) + i, r.device);
+  return fetch(static_cast<const std::int64_t*>(r.labels) + i, r.device);
 }
 void report_label(const std::int64_t* fault, LabelReport r) {
   if (*fault < 0) return;
@@ -125,8 +126,9 @@ Tensor class_loss(const char* op, const Tensor& input, const Tensor& given_targe
                           statistics.defined() ? statistics.data() : nullptr, divisor,
                           partials.defined() ? partials.data<LossPartial>() : nullptr, fault);
   if (!soft)
-    current_stream().launch(report_label, fault,
-                            LabelReport{op, a.target, a.label_type, target.shape(), a.shape.length, o.ignore_index});
+    current_stream().report(
+        device, report_label, static_cast<const std::int64_t*>(fault),
+        LabelReport{op, a.target, a.label_type, device, target.shape(), a.shape.length, o.ignore_index});
   if (recorded)
     record(op, out, {&x, &target},
            [a, o, kernel = require(table.cross_entropy_grad[slot], op, device), x = save(x), target = save(target),

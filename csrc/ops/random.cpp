@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <random>
 
 #include "autograd/node.h"
@@ -115,7 +117,7 @@ std::uint64_t Generator::seed() {
 
 std::uint64_t Generator::initial_seed() const {
   check_host_read("initial_seed()");
-  return *state().data<std::uint64_t>();
+  return fetch(state().data<std::uint64_t>(), device());
 }
 
 Tensor Generator::state() const { return claim(0); }
@@ -125,7 +127,7 @@ void Generator::set_state(const Tensor& state) {
            name_of(state.dtype()));
   check_host_read("set_state()");
   check(state.shape() == Dims{2}, "set_state: expected shape (2,), got ", state.shape());
-  const Tensor packed = contiguous(detach(state));
+  const Tensor packed = contiguous(to_device(detach(state), {}));
   const auto* values = packed.data<std::uint64_t>();
   current_stream().launch(table(device()).reseed, state_.data<std::uint64_t>(), values[0], values[1]);
 }
@@ -142,7 +144,13 @@ Generator& default_generator(Device device) {
   kernels(device);  // refuses a device that is not there
   const Unrecorded made_once;
   static Generator* generator = new Generator(Device{}, seed_from_system());
-  return *generator;
+  if (device.type == DeviceType::cpu) return *generator;
+  static std::mutex mutex;
+  static std::map<std::int8_t, Generator*> of_cuda;
+  const std::lock_guard lock(mutex);
+  Generator*& there = of_cuda[device.index];
+  if (!there) there = new Generator(device, seed_from_system());
+  return *there;
 }
 
 // ---- distributions ----
@@ -299,7 +307,7 @@ Tensor multinomial(const Tensor& weights, std::int64_t samples, bool replacement
   current_stream().launch(table(out.device()).multinomial, work.data<double>(), rows, columns, samples, replacement,
                           keys.defined() ? keys.data<double>() : nullptr, out.data<std::int64_t>(),
                           claimed.data<std::uint64_t>(), problem.data<std::int64_t>());
-  current_stream().launch(report_problem, problem.data<std::int64_t>(), samples);
+  current_stream().report(problem.device(), report_problem, problem.data<const std::int64_t>(), samples);
   return out;
 }
 

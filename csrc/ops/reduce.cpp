@@ -155,7 +155,7 @@ void report_zero(const bool* no_zeros, const char* op, const char* message) { ch
 
 void refuse_zeros(const Tensor& t, const char* op, const char* message) {
   const Tensor no_zeros = all(t.dtype() == DType::b8 ? t : to_dtype(detach(t), DType::b8));
-  current_stream().launch(report_zero, no_zeros.data<bool>(), op, message);
+  current_stream().report(t.device(), report_zero, no_zeros.data<const bool>(), op, message);
 }
 
 }  // namespace lamina

@@ -26,7 +26,7 @@ LAMINA_INLINE Vec<T> each_lane(Vec<T> x, Vec<T> y, F f) {
 
 // y, but f(x) in the lanes of m. Not inlined: a slow path must not spoil the registers of the loop around it.
 template <class T, class F>
-[[gnu::noinline]] Vec<T> replace_lanes(Mask<T> m, Vec<T> y, Vec<T> x, F f) {
+[[gnu::noinline]] LAMINA_DEVICE Vec<T> replace_lanes(Mask<T> m, Vec<T> y, Vec<T> x, F f) {
   T xs[Vec<T>::width], ys[Vec<T>::width];
   uint8_t wanted[Vec<T>::width];
   x.store(xs);

@@ -8,8 +8,10 @@
 // Small functions must vanish into the loop that calls them, at -O0 too: a call would spill every vector register.
 #ifdef __CUDACC__
 #define LAMINA_INLINE __host__ __device__ __forceinline__
+#define LAMINA_DEVICE __host__ __device__  // for what kernels of both kinds call, without a word on inlining
 #else
 #define LAMINA_INLINE inline __attribute__((always_inline))
+#define LAMINA_DEVICE
 #endif
 
 namespace lamina {

@@ -138,8 +138,10 @@ struct Vec : VecOps<Vec<T>, T> {
   // Added to 1.5 * 2^23 (2^52), a number's nearest integer stands in the low bits of the sum. Unlike a conversion
   // instruction this would do only for half the range, so the sum is made in double for float.
   friend LAMINA_INLINE Ints<T> to_ints(Vec a) {
-    constexpr double shift = 0x1.8p52;
-    return static_cast<typename Ints<T>::Word>(as_ints(Vec<double>(a.v + shift)).v - as_ints(Vec<double>(shift)).v);
+    const double sum = a.v + 0x1.8p52;
+    std::uint64_t bits;
+    __builtin_memcpy(&bits, &sum, sizeof bits);
+    return static_cast<typename Ints<T>::Word>(bits - 0x4338000000000000);  // the bits of 1.5 * 2^52
   }
 };
 

@@ -21,6 +21,7 @@ __version__ = _version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lamina import backends as backends
+    from lamina import cuda as cuda
     from lamina import data as data
     from lamina import decode as decode
     from lamina import detect as detect
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _ON_DEMAND = (
     "backends",
+    "cuda",
     "data",
     "detect",
     "metrics",

@@ -1,0 +1,53 @@
+// What liblamina_cuda.so and the rest of lamina know of each other: one exported function that returns a table of plain
+// functions. The library holds all of CUDA; nothing else is compiled with it or linked to it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/table.h"
+
+namespace lamina {
+
+// Counted up with every change of this file or of a table in kernels/.
+constexpr std::uint32_t kCudaAbiVersion = 1;
+
+// Status: 0, or a cudaError. What the library itself must tell apart:
+constexpr int kCudaOutOfMemory = 2;
+
+enum class CudaCopy : int { to_device, to_host, on_device };
+
+struct CudaFacts {
+  char name[128];
+  int major, minor, multiprocessors;
+  std::size_t shared_per_block, total_memory;
+};
+
+// Kernels and copies of a device run in the order in which they are started, on one stream; so memory that is given
+// back may be handed out again at once.
+struct CudaAbi {
+  std::uint32_t version;
+  const char* target;               // "cuda", or what stands in for it in tests
+  int (*device_count)(int* count);  // fails where there is no driver
+  const char* (*describe)(int status);
+  int (*use_device)(int device);  // for all that follows on this thread
+  int (*facts)(int device, CudaFacts* facts);
+  const KernelTable* (*kernels)(int device);  // by what the device can do
+  int (*allocate)(std::size_t bytes, void** block);
+  int (*release)(void* block);
+  // Returns when `from` may be written again and, to the host, when `to` may be read.
+  int (*copy)(void* to, const void* from, std::size_t bytes, CudaCopy direction);
+  // Waits for the device. failed_launch: the first operation since the last call whose kernel could not be started or,
+  // where that is all that is known, null.
+  int (*synchronize)(const char** failed_launch);
+  // A flat list of launches as one: what is launched between begin and end is not run but written down.
+  int (*begin_graph)();
+  int (*end_graph)(void** graph);
+  int (*launch_graph)(void* graph);
+  int (*release_graph)(void* graph);
+};
+
+// The one symbol of the library.
+using CudaEntry = const CudaAbi* (*)();
+constexpr const char* kCudaEntryName = "lamina_cuda_abi";
+
+}  // namespace lamina

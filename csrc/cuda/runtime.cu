@@ -1,0 +1,159 @@
+// The run time on CUDA: one stream per device, on which everything runs in order.
+#include <mutex>
+
+#include "core/cuda_abi.h"
+#include "cuda/launch.h"
+#include "cuda/runtime.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+const KernelTable& table();
+}
+
+namespace {
+
+constexpr int kMostDevices = 64;
+
+struct OfDevice {
+  std::once_flag once;
+  cudaError_t status = cudaSuccess;
+  cudaStream_t stream = nullptr;
+  cuda_runtime::Facts facts{};
+  std::mutex mutex;
+  void* workspace = nullptr;
+  std::size_t workspace_bytes = 0;
+};
+OfDevice devices[kMostDevices];
+thread_local int device_in_use = 0;
+
+OfDevice& device() { return devices[device_in_use]; }
+
+struct Failure {
+  std::mutex mutex;
+  const char* op = nullptr;
+  int status = 0;
+} failure;
+
+int device_count(int* count) {
+  const cudaError_t status = cudaGetDeviceCount(count);
+  if (status == cudaErrorNoDevice) {
+    *count = 0;
+    return 0;
+  }
+  return status;
+}
+
+const char* describe(int status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
+
+void prepare(int index, OfDevice& d) {
+  cudaDeviceProp p;
+  d.status = cudaGetDeviceProperties(&p, index);
+  if (d.status != cudaSuccess) return;
+  d.facts = {p.major, p.minor, p.multiProcessorCount, p.sharedMemPerBlockOptin};
+  d.status = cudaStreamCreateWithFlags(&d.stream, cudaStreamNonBlocking);
+}
+
+int use_device(int index) {
+  if (index < 0 || index >= kMostDevices) return cudaErrorInvalidDevice;
+  if (const cudaError_t status = cudaSetDevice(index)) return status;
+  device_in_use = index;
+  OfDevice& d = device();
+  std::call_once(d.once, prepare, index, d);
+  return d.status;
+}
+
+int describe_device(int index, CudaFacts* f) {
+  cudaDeviceProp p;
+  if (const cudaError_t status = cudaGetDeviceProperties(&p, index)) return status;
+  *f = {{}, p.major, p.minor, p.multiProcessorCount, p.sharedMemPerBlockOptin, p.totalGlobalMem};
+  for (std::size_t i = 0; i + 1 < sizeof f->name && p.name[i]; ++i) f->name[i] = p.name[i];
+  return 0;
+}
+
+const KernelTable* kernels(int index) { return devices[index].facts.major >= 8 ? &LAMINA_TARGET::table() : nullptr; }
+
+// A request that failed is over; the next call must not be told of it.
+int told(cudaError_t status) {
+  if (status != cudaSuccess) cudaGetLastError();
+  return status;
+}
+
+int allocate(std::size_t bytes, void** block) { return told(cudaMalloc(block, bytes)); }
+int release(void* block) { return told(cudaFree(block)); }
+
+int copy(void* to, const void* from, std::size_t bytes, CudaCopy direction) {
+  const cudaMemcpyKind kind = direction == CudaCopy::to_device ? cudaMemcpyHostToDevice
+                              : direction == CudaCopy::to_host ? cudaMemcpyDeviceToHost
+                                                               : cudaMemcpyDeviceToDevice;
+  const cudaStream_t stream = device().stream;
+  const cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, stream);
+  if (status != cudaSuccess || direction == CudaCopy::on_device) return told(status);
+  return told(cudaStreamSynchronize(stream));
+}
+
+int synchronize(const char** failed_launch) {
+  const cudaError_t status = cudaStreamSynchronize(device().stream);
+  const std::lock_guard lock(failure.mutex);
+  *failed_launch = failure.op;
+  failure.op = nullptr;
+  const int noted = failure.status;
+  failure.status = 0;
+  return noted ? noted : told(status);
+}
+
+int begin_graph() { return told(cudaStreamBeginCapture(device().stream, cudaStreamCaptureModeThreadLocal)); }
+
+int end_graph(void** graph) {
+  cudaGraph_t recorded = nullptr;
+  cudaError_t status = cudaStreamEndCapture(device().stream, &recorded);
+  if (status != cudaSuccess) return told(status);
+  cudaGraphExec_t ready = nullptr;
+  status = cudaGraphInstantiate(&ready, recorded, 0);
+  cudaGraphDestroy(recorded);
+  *graph = ready;
+  return told(status);
+}
+int launch_graph(void* graph) { return told(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), device().stream)); }
+int release_graph(void* graph) { return told(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph))); }
+
+constexpr CudaAbi abi{kCudaAbiVersion, "cuda",      device_count, describe,     use_device,
+                      describe_device, kernels,     allocate,     release,      copy,
+                      synchronize,     begin_graph, end_graph,    launch_graph, release_graph};
+
+}  // namespace
+
+namespace cuda_runtime {
+
+cudaStream_t stream() { return device().stream; }
+
+const Facts& facts() { return device().facts; }
+
+void* workspace(std::size_t bytes) {
+  OfDevice& d = device();
+  const std::lock_guard lock(d.mutex);
+  if (bytes > d.workspace_bytes) {
+    const std::size_t size = bytes < std::size_t{16} << 20 ? std::size_t{16} << 20 : bytes + bytes / 2;
+    void* block = nullptr;
+    if (const cudaError_t status = cudaMalloc(&block, size)) {
+      note("workspace", told(status));
+      return nullptr;
+    }
+    d.workspace = block;  // what was there before may be part of a graph: it stays
+    d.workspace_bytes = size;
+  }
+  return d.workspace;
+}
+
+void note(const char* op, int status) {
+  const std::lock_guard lock(failure.mutex);
+  if (failure.status != 0) return;
+  failure.op = op;
+  failure.status = status;
+}
+
+bool tf32_allowed() { return false; }
+
+}  // namespace cuda_runtime
+}  // namespace lamina
+
+extern "C" __attribute__((visibility("default"))) const lamina::CudaAbi* lamina_cuda_abi() { return &lamina::abi; }

@@ -1,0 +1,67 @@
+// The table of the kernels that run on every device from compute capability 8.0 on. A slot that no family fills stays
+// null, and its operation says that it has no CUDA kernel.
+#include "kernels/augment.h"
+#include "kernels/conv.h"
+#include "kernels/detect.h"
+#include "kernels/elementwise.h"
+#include "kernels/gemm.h"
+#include "kernels/index.h"
+#include "kernels/loss.h"
+#include "kernels/norm.h"
+#include "kernels/optim.h"
+#include "kernels/peak.h"
+#include "kernels/pool.h"
+#include "kernels/random.h"
+#include "kernels/reduce.h"
+#include "kernels/rnn.h"
+#include "kernels/sort.h"
+#include "kernels/table.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+
+void fill_elementwise(ElementwiseTable&);
+void fill_index(IndexTable&);
+void fill_optim(OptimTable&);
+void fill_random(RandomTable&);
+void fill_reduce(ReduceTable&);
+
+namespace {
+
+struct Families {
+  AugmentTable augment{};
+  ConvTable conv{};
+  DetectTable detect{};
+  ElementwiseTable elementwise{};
+  GemmTable gemm{};
+  IndexTable index{};
+  LossTable loss{};
+  NormTable norm{};
+  OptimTable optim{};
+  PeakTable peak{};
+  PoolTable pool{};
+  RandomTable random{};
+  ReduceTable reduce{};
+  RnnTable rnn{};
+  SortTable sort{};
+
+  Families() {
+    fill_elementwise(elementwise);
+    fill_index(index);
+    fill_optim(optim);
+    fill_random(random);
+    fill_reduce(reduce);
+  }
+};
+
+}  // namespace
+
+const KernelTable& table() {
+  static const Families f;
+  static const KernelTable table{"cuda", f.augment, f.conv, f.detect, f.elementwise, f.gemm,   f.index, f.loss,
+                                 f.norm, f.optim,   f.peak, f.pool,   f.random,      f.reduce, f.rnn,   f.sort};
+  return table;
+}
+
+}  // namespace LAMINA_TARGET
+}  // namespace lamina

@@ -1,0 +1,116 @@
+"""Libraries in the place of liblamina_cuda.so: fakes that fail as asked, and the stand-in that runs the kernels on the CPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def compiler() -> str:
+    found = os.environ.get("CXX") or shutil.which("g++")
+    if not found:
+        pytest.skip("no C++ compiler")
+    return found
+
+
+@cache
+def emulated() -> Path:
+    """The kernels compiled by g++: built once, then kept."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("the stand-in for a GPU is for x86-64")
+    compiler()
+    folder = os.environ.get("LAMINA_EMULATED_CUDA") or Path(tempfile.gettempdir()) / f"lamina-emulated-{os.getuid()}"
+    built = subprocess.run(
+        [ROOT / "tools" / "build_cuda.sh", "emulated", folder], capture_output=True, text=True, timeout=900
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return Path(built.stdout.split()[-1])
+
+
+def run(code: str, library: Path | str | None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A new process that finds this library when it first asks for a CUDA device."""
+    settings = dict(os.environ, **environment)
+    settings.pop("LAMINA_CUDA_LIBRARY", None)
+    if library is not None:
+        settings["LAMINA_CUDA_LIBRARY"] = str(library)
+    return subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, timeout=300)
+
+
+_FAKE = r"""
+#include <stdlib.h>
+#include <string.h>
+#include "core/cuda_abi.h"
+using namespace lamina;
+namespace {
+long taken = 0, limit = LIMIT;
+int device_count(int* n) { *n = DEVICES; return COUNT_STATUS; }
+const char* describe(int status) { return status == 35 ? "driver is insufficient" : status == 2 ? "out of memory" : "went wrong"; }
+int use_device(int) { return USE_STATUS; }
+int facts(int, CudaFacts* f) { *f = {"fake", 9, 0, 1, 1, 1l << 30}; return 0; }
+const KernelTable* kernels(int) { return nullptr; }
+int allocate(size_t n, void** p) {
+  if (taken + (long)n > limit) return 2;
+  char* block = static_cast<char*>(malloc(n + 64));
+  memcpy(block, &n, sizeof n);
+  taken += (long)n;
+  *p = block + 64;
+  return 0;
+}
+int release(void* p) {
+  size_t n;
+  memcpy(&n, static_cast<char*>(p) - 64, sizeof n);
+  taken -= (long)n;
+  free(static_cast<char*>(p) - 64);
+  return 0;
+}
+int copy(void* to, const void* from, size_t n, CudaCopy) { memcpy(to, from, n); return COPY_STATUS; }
+int synchronize(const char** op) { *op = FAILED_OP; return SYNC_STATUS; }
+int nothing() { return 0; }
+int nothing_made(void**) { return 0; }
+int nothing_done(void*) { return 0; }
+constexpr CudaAbi abi{VERSION, "fake", device_count, describe, use_device, facts, kernels, allocate, release, copy,
+                      synchronize, nothing, nothing_made, nothing_done, nothing_done};
+}
+extern "C" const CudaAbi* ENTRY() { return &abi; }
+"""
+
+
+def fake(folder: Path, **settings: str) -> Path:
+    """A library with the interface of the real one that behaves as told: DEVICES, LIMIT, …_STATUS, VERSION, ENTRY."""
+    values = {
+        "DEVICES": "1",
+        "LIMIT": "1l << 40",
+        "COUNT_STATUS": "0",
+        "USE_STATUS": "0",
+        "COPY_STATUS": "0",
+        "SYNC_STATUS": "0",
+        "FAILED_OP": "nullptr",
+        "VERSION": "kCudaAbiVersion",
+        "ENTRY": "lamina_cuda_abi",
+    }
+    source, library = folder / "fake.cc", folder / "libfake.so"
+    source.write_text(_FAKE)
+    defines = [f"-D{name}={value}" for name, value in (values | settings).items()]
+    command = [
+        compiler(),
+        "-std=c++20",
+        "-O0",
+        "-shared",
+        "-fPIC",
+        f"-I{ROOT / 'csrc'}",
+        *defines,
+        source,
+        "-o",
+        library,
+    ]
+    subprocess.run(command, check=True)
+    return library
