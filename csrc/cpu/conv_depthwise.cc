@@ -80,7 +80,7 @@ void weight_gradient(const ConvWeightGradient& f) {
       static_cast<T*>(scratch(Scratch::conv, (offsets_size + pieces * sums_size + team * patch_size) * sizeof(T)));
   std::int64_t* const offsets = reinterpret_cast<std::int64_t*>(memory);
   T *const sums = memory + offsets_size, *const patches = sums + pieces * sums_size;
-  for (std::int64_t t = 0; t < taps; ++t) offsets[t] = patch.tap(grid, t);
+  patch.put_taps(grid, grid, 1, 0, offsets);
 
   const Cut cut(s.batch, segments);
   share_out(team, pieces, [&](int thread, std::int64_t piece) {

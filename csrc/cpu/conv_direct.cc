@@ -70,10 +70,10 @@ template <class T>
       T* const to = g.result + offset;
       if (at.step == 1) {
         constexpr int W = Vec<T>::width;
-        std::int64_t i = 0;
-        for (; i + W <= at.n; i += W) Vec<T>::load(tile + i).store(to + i);
-        if (i < at.n) Vec<T>::load(tile + i).store(to + i, static_cast<int>(at.n - i));
-        g.finish.run(g.result, at.channel + r, offset, at.n);
+        const Vec<T> shift = g.finish.shift_of(at.channel + r);
+        for (std::int64_t i = 0; i < at.n; i += W)
+          g.finish.put(g.result, Vec<T>::load(tile + i), shift, offset + i, static_cast<int>(least(W, at.n - i)));
+        if (g.finish.activation) g.finish.activate(to, at.n);
       } else {
         for (std::int64_t i = 0; i < at.n; ++i) to[i * at.step] = tile[i];
       }
@@ -196,8 +196,8 @@ class Direct {
       weights_[i] = weights;
       offsets_[i] = offsets;
       weights += g.groups * g.rows * g.channels * taps;
-      for (std::int64_t c = 0; c < g.channels; ++c)
-        for (std::int64_t t = 0; t < taps; ++t) *offsets++ = c * patch_.size + patch_.tap(g.grid, t, frame_);
+      patch_.put_taps(g.grid, frame_, g.channels, patch_.size, offsets);
+      offsets += g.channels * taps;
       pack_weights(g, rows_, row_panels_, weights_[i]);
     }
   }

@@ -169,20 +169,30 @@ struct Patch {
       size = phases[d] * phase[d];
     }
   }
-  // From the first column's first tap to that of column c, and to tap t; of a grid that sees no more than the patch's.
+  // From the first column's first tap to that of column c.
   std::int64_t column(const std::int64_t (&c)[kConvDims]) const {
     return c[0] * stride[0] + c[1] * stride[1] + c[2] * stride[2];
   }
-  std::int64_t tap(const Grid& g, std::int64_t t) const { return tap(g, t, g); }
-  std::int64_t tap(const Grid& g, std::int64_t t, const Grid& own) const {
-    const std::int64_t at[kConvDims] = {t / (g.axis[1].taps * g.axis[2].taps), t / g.axis[2].taps % g.axis[1].taps,
-                                        t % g.axis[2].taps};
-    std::int64_t offset = 0;
-    for (int d = 0; d < kConvDims; ++d) {
-      const std::int64_t o = g.axis[d].at_tap(at[d]) - own.axis[d].low(), step = g.axis[d].step;
-      offset += o % step * phase[d] + o / step * stride[d];
+  // From the first tap of the patch's own grid to each tap of one that sees no more, for `channels` channels that lie
+  // `plane` apart. Divisions take as long as a step of the micro-kernel: few must do.
+  void put_taps(const Grid& g, const Grid& own, std::int64_t channels, std::int64_t plane, std::int64_t* to) const {
+    std::int64_t* p = to;
+    for (std::int64_t x = 0; x < g.axis[0].taps; ++x) {
+      const std::int64_t layer = along(g, own, 0, x);
+      for (std::int64_t y = 0; y < g.axis[1].taps; ++y) {
+        const std::int64_t line = layer + along(g, own, 1, y);
+        for (std::int64_t z = 0; z < g.axis[2].taps; ++z) *p++ = line + along(g, own, 2, z);
+      }
     }
-    return offset;
+    const std::int64_t taps = p - to;
+    for (std::int64_t c = 1; c < channels; ++c)
+      for (std::int64_t t = 0; t < taps; ++t) *p++ = to[t] + c * plane;
+  }
+
+ private:
+  std::int64_t along(const Grid& g, const Grid& own, int d, std::int64_t tap) const {
+    const std::int64_t o = g.axis[d].at_tap(tap) - own.axis[d].low(), step = g.axis[d].step;
+    return step == 1 ? o * stride[d] : o % step * phase[d] + o / step * stride[d];
   }
 };
 

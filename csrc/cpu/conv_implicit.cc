@@ -151,9 +151,7 @@ class Worker {
         fill_patch(patch_ + (c * box_.images + n) * plane, g_.source + channel * g_.grid.source(), g_.grid, plan_.patch,
                    box_.first);
       }
-    for (std::int64_t c = 0, k = 0; c < channels; ++c)
-      for (std::int64_t t = 0; t < plan_.taps; ++t, ++k)
-        offsets_[k] = c * box_.images * plane + plan_.patch.tap(g_.grid, t);
+    plan_.patch.put_taps(g_.grid, g_.grid, channels, box_.images * plane, offsets_);
     for (std::int64_t col = 0; col < columns_; col += kTileCols<T>)
       for (int v = 0; v < vectors_at(col); ++v)
         pack_vector(b_ + col * depth_ + v * W, vectors_at(col) * W, patch_, offsets_, depth_, from_ + col + v * W);

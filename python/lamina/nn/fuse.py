@@ -27,8 +27,8 @@ class Folded(Module):
         self, layer: Module, input: Tensor, residual: Tensor | None = None, activation: str | None = None
     ) -> Tensor:
         """What the norm did to layer(input); by a convolution's kernel, if that is one."""
-        plain = isinstance(layer, _Forward) and type(layer).forward is _Forward.forward
-        if plain and layer._hooks is None and self._hooks is None:
+        hooked = layer._hooks is not None or self._hooks is not None
+        if isinstance(layer, _Forward) and type(layer).forward is _Forward.forward and not hooked:
             return layer.activated(input, activation, residual)
         return self(layer(input), residual, activation)
 
