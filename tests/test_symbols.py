@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def by_target() -> dict[str, list[Path]]:
     return objects()
 
 
+@cache
 def defined(path: Path) -> list[tuple[str, str]]:
     """(nm's letter, demangled name) of every symbol that the linker sees."""
     listing = subprocess.run(
