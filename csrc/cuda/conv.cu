@@ -21,8 +21,17 @@ void forward(ConvForward args) {
   s.dtype == DType::f64 ? convolve_float64(args) : convolve_float32(args);
   activate_result(args.y, s.batch * s.out_channels * s.out_size(), s.dtype, args.epilogue.activation);
 }
+// Implicitly there is a product for every remainder of a position by the strides. More of them than this cost more in
+// launches than columns cost in memory.
+constexpr std::int64_t kMostClasses = 16;
+
 void data_gradient(ConvDataGradient args) {
   const ConvShape& s = args.shape;
+  if (s.stride[0] * s.stride[1] * s.stride[2] > kMostClasses) {
+    ConvTable columns{};
+    fill_conv_im2col(columns);
+    return columns.data_gradient[static_cast<int>(ConvAlgorithm::im2col)](args);
+  }
   s.dtype == DType::f64 ? convolve_float64(args) : convolve_float32(args);
   activate_result(args.dx, s.batch * s.in_channels * s.in_size(), s.dtype, args.epilogue.activation);
 }

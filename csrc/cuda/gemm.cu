@@ -90,7 +90,11 @@ void multiply_sums(const GemmArgs& g) {
   switch (g.dtype) {
     case DType::f32: return cuda_runtime::tf32_allowed() ? multiply_tf32(g, true) : multiply_float32(g, true);
     case DType::f64: return multiply_float64(g, true);
-    case DType::bf16: return multiply_bfloat16(g, true);
+    case DType::bf16:
+#ifdef __CUDACC__  // the stand-in for a GPU has no Hopper
+      if (multiply_bfloat16_sm90(g)) return;
+#endif
+      return multiply_bfloat16(g, true);
     case DType::f16: return multiply_float16(g, true);
     case DType::i64: return multiply_integers<std::int64_t>(g);
     case DType::i32: return multiply_integers<std::int32_t>(g);

@@ -12,5 +12,8 @@ void multiply_float64(const GemmArgs& args, bool may_split);
 void multiply_bfloat16(const GemmArgs& args, bool may_split);
 void multiply_float16(const GemmArgs& args, bool may_split);
 
+// Whether Hopper's own kernel takes these; if so, it has.
+bool multiply_bfloat16_sm90(const GemmArgs& args);
+
 }  // namespace LAMINA_TARGET
 }  // namespace lamina
