@@ -90,6 +90,8 @@ class Scheduler {
   // Lets those go on who wait for nobody any more. False: all are done.
   bool release() {
     const int n = block_->threads;
+    for (int t = 0; t < n; ++t)
+      if (fibers_[t]->state == State::ready) return true;  // it polls
     int done = 0, at_barrier = 0, released = 0;
     for (int t = 0; t < n; ++t) {
       done += fibers_[t]->state == State::done;
@@ -146,6 +148,7 @@ std::vector<int> order_of(int n) {
 }  // namespace
 
 void wait_for_block() { scheduler().wait(State::at_block_barrier); }
+void yield() { scheduler().wait(State::ready); }
 void wait_for_warp() { scheduler().wait(State::at_warp_barrier); }
 std::byte* exchange_buffer() { return scheduler().exchange_buffer(); }
 

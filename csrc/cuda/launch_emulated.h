@@ -19,6 +19,7 @@ struct Block {
 
 void wait_for_block();
 void wait_for_warp();
+void yield();  // lets the others run: for a thread that polls
 // A buffer that the 32 lanes of this thread's warp share until their exchange after the next.
 std::byte* exchange_buffer();
 

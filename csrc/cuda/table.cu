@@ -20,7 +20,9 @@
 namespace lamina {
 namespace LAMINA_TARGET {
 
+void fill_conv(ConvTable&);
 void fill_elementwise(ElementwiseTable&);
+void fill_gemm(GemmTable&);
 void fill_index(IndexTable&);
 void fill_optim(OptimTable&);
 void fill_random(RandomTable&);
@@ -46,7 +48,9 @@ struct Families {
   SortTable sort{};
 
   Families() {
+    fill_conv(conv);
     fill_elementwise(elementwise);
+    fill_gemm(gemm);
     fill_index(index);
     fill_optim(optim);
     fill_random(random);
