@@ -9,6 +9,7 @@ import pytest
 import lamina
 from checks import check_recipe_learns
 from lamina import nn
+from lamina.data.lengths import STRATEGIES
 from lamina.recipes import adding, arithmetic, dates, evolution, forecast, latch, levels, sentiment, tagging, xml
 from lamina.recipes._recurrent import IGNORED, Reader
 from lamina.recipes._text import Alphabet, CharacterModel, python_source, sample, windows
@@ -103,6 +104,20 @@ def test_arithmetic_problems_are_right():
     assert any("-" in result for _, result in problems)
 
 
+def test_lines_of_like_length_need_little_padding():
+    settings, draw = arithmetic.Settings(batch=16), random.Random(1)
+    problems = [arithmetic.problem(settings, draw) for _ in range(400)]
+    samplers = {name: arithmetic.batches(problems, settings, name) for name in STRATEGIES}
+    share = {name: arithmetic.padding(problems, sampler).share for name, sampler in samplers.items()}
+    assert share["source_target"] < share["source"] < share["target"] < share["shuffle"]
+    whole, sampler = arithmetic.lines(problems, settings), samplers["source"]
+    for indices in sampler.batches():
+        x, targets = whole.batch(lamina.tensor(indices))
+        steps = max(len("".join(problems[i])) for i in indices) - 1
+        assert x.shape == targets.shape == (len(indices), steps)
+        assert (whole.tensors[1].index_select(0, lamina.tensor(indices))[:, steps:] == IGNORED).all()
+
+
 def test_xml_closes_what_it_opened():
     settings = xml.Settings(steps=200)
     text, marks = xml.piece(settings, random.Random(3))
@@ -180,6 +195,18 @@ def test_dates_are_written_in_ways_that_say_which_they_are():
     assert lamina.equal(before[:, 1:], said[:, :-1])
     assert (before[:, 0] == dates.BEGIN).all() and (said[:, -1] == dates.END).all()
     assert dates.SOURCE.decode(x[0][: int(lengths[0])]).strip() == dates.SOURCE.decode(x[0]).strip()
+
+
+def test_what_the_decoder_reads_of_its_own_grows_from_epoch_to_epoch():
+    whole = dates.pairs(20, random.Random(0))
+    loader = dates.Scheduled(whole, dates.Settings(batch=8, own=0.5, epochs=5))
+    shares = [{batch[3] for batch in loader.batches(epoch)} for epoch in range(5)]
+    assert shares == [{0.0}, {0.125}, {0.25}, {0.375}, {0.5}]
+    model = dates.Translator("GRU", 8)
+    x, lengths, before, _ = whole.tensors
+    taught = model(x, lengths, before)
+    assert lamina.equal(model(x, lengths, before, 0.0), taught)
+    assert not lamina.equal(model(x, lengths, before, 1.0), taught)
 
 
 def test_a_beam_finds_what_is_at_least_as_likely():
