@@ -469,3 +469,15 @@ def test_data_sets_loaders_and_samplers_have_readable_reprs():
         (data.Normalizer().fit(whole), "Normalizer(dim=0, fitted to (3,))"),
     ):
         assert repr(what) == said
+
+
+# ---- what goes wrong in a batch ----
+
+
+def test_samplers_and_transforms_that_go_wrong_are_named():
+    whole = data.TensorDataset(lamina.zeros(4, 3))
+    for sampler in (data.WeightedRandomSampler([0, 0, 0, 0, 1], 3), [2, -1]):
+        with pytest.raises(IndexError, match="the sampler asks for sample (4|-1) of a data set of 4"):
+            list(data.DataLoader(whole, 2, sampler=sampler))
+    with pytest.raises(RuntimeError, match=r"transform\(batch, generator\) of batch 0: TypeError: .* 2 were given"):
+        next(iter(data.DataLoader(whole, 2, transform=lambda x: x)))

@@ -109,3 +109,8 @@ def test_pad_sequences_of_vectors() -> None:
 def test_what_is_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_sequences_are_not_lengths():
+    with pytest.raises(TypeError, match="source must be lengths, a whole number for each sequence, got list"):
+        LengthBatchSampler([[1, 2], [3]], batch_size=2)

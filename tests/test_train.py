@@ -212,6 +212,48 @@ def test_a_trainer_of_the_wrong_things():
         train.Trainer(lambda x: x, optim.SGD(net.parameters()), F.mse_loss)
     with pytest.raises(TypeError, match=r"Trainer: optimizer must have step\(\) .* got NoneType"):
         train.Trainer(net, None, F.mse_loss)
+    optimizer = optim.SGD(net.parameters())
+    for arguments, message in (
+        ((net, optim.SGD, F.mse_loss), "optimizer must have .* got the class SGD"),
+        ((net, optimizer, nn.MSELoss), "loss must be a function of output and target, got the class MSELoss"),
+        ((net, optimizer, None), "loss must be a function"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            train.Trainer(*arguments)
+    for given, message in (
+        ([metrics.Accuracy()], r"metrics must be named, \{name: metric\}, got list"),
+        ({"a": metrics.Accuracy}, "metric 'a' must be a Metric, got the class Accuracy"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            train.Trainer(net, optimizer, F.mse_loss, metrics=given)
+
+
+def test_batches_are_expected_and_not_samples():
+    net = nn.Linear(2, 1)
+    trainer = train.Trainer(net, optim.SGD(net.parameters()), F.mse_loss, progress=False)
+    x, y = lamina.ones(6, 2), lamina.ones(6, 1)
+    whole = data.TensorDataset(x, y)
+    for given, said in ((whole, "TensorDataset"), ((x, y), "a tuple of tensors"), (x, "Tensor"), (None, "NoneType")):
+        for call, name in (
+            (lambda d: trainer.fit(d, 1), "fit"),
+            (trainer.evaluate, "evaluate"),
+            (trainer.predict, "pred"),
+        ):
+            with pytest.raises(TypeError, match=rf"{name}.*expected batches, as DataLoader\(.* got {said}"):
+                call(given)
+    with pytest.raises(TypeError, match="fit: validation: expected batches"):
+        trainer.fit(data.DataLoader(whole, 2), 1, whole)
+    with pytest.raises(TypeError, match="fit: epochs must be a whole number, got '3'"):
+        trainer.fit(data.DataLoader(whole, 2), "3")
+
+
+def test_predictions_of_inputs_alone():
+    net = nn.Linear(2, 1)
+    trainer = train.Trainer(net, optim.SGD(net.parameters()), F.mse_loss, progress=False)
+    x = lamina.randn(7, 2)
+    want = net(x).detach()
+    assert lamina.equal(trainer.predict(data.DataLoader(data.TensorDataset(x), 3)), want)
+    assert lamina.equal(trainer.predict([x[:4], x[4:]]), want)
 
 
 def test_no_batches():
@@ -663,3 +705,10 @@ def test_search():
         train.pick(trials, "accuracy", {"latency": 0})
     with pytest.raises(ValueError, match="0 < low"):
         train.log_uniform(0, 1)
+
+
+def test_a_search_of_nothing():
+    with pytest.raises(TypeError, match="'lr' must be drawn by a function, such as train.log_uniform"):
+        train.search(lambda lr: lr, {"lr": (1e-4, 1e-1)}, trials=2)
+    with pytest.raises(ValueError, match="pick: there are no trials"):
+        train.pick([], "accuracy")

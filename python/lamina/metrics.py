@@ -82,7 +82,9 @@ def predicted_classes(output: Tensor, target: Tensor) -> Tensor:
     if output.numel() == target.numel():
         output = output.reshape(target.shape)
         return (output > 0).long() if output.is_floating_point() else output.long()
-    raise ValueError(f"expected outputs (N, C, …) for targets (N, …), got {output.shape} and {target.shape}")
+    raise ValueError(
+        f"predicted classes: expected outputs (N, C, …) for targets (N, …), got {output.shape} and {target.shape}"
+    )
 
 
 class Accuracy(Metric):

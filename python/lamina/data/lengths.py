@@ -37,6 +37,16 @@ class Padding(NamedTuple):
         )
 
 
+def _lengths(name: str, given: Sequence[int]) -> list[int]:
+    numbers = list(given)
+    for n in numbers:
+        if not hasattr(n, "__index__"):
+            raise TypeError(
+                f"LengthBatchSampler: {name} must be lengths, a whole number for each sequence, got {type(n).__name__}"
+            )
+    return [int(n) for n in numbers]
+
+
 class LengthBatchSampler:
     """Batches of indices for DataLoader(batch_sampler=…): the corpus is shuffled or sorted by length, cut into batches,
     and these come in a new random order every epoch.
@@ -65,8 +75,8 @@ class LengthBatchSampler:
             )
         if target is None and "target" in strategy:
             raise ValueError(f"LengthBatchSampler: strategy {strategy!r} needs the lengths of the targets")
-        self.source = [int(n) for n in source]
-        self.target = None if target is None else [int(n) for n in target]
+        self.source = _lengths("source", source)
+        self.target = None if target is None else _lengths("target", target)
         if self.target is not None and len(self.target) != len(self.source):
             raise ValueError(
                 f"LengthBatchSampler: {len(self.source)} sources and {len(self.target)} targets; expected pairs"

@@ -238,12 +238,17 @@ class DataLoader:
     def _transform(self, job: Callable[[], Any], epoch: int, number: int) -> Any:
         assert self.transform is not None  # _transformed
         batch, generator = job(), generator_of(self.seed, epoch, number)
-        if not isinstance(batch, tuple):
-            return self.transform(batch, generator)
-        return (self.transform(batch[0], generator), *batch[1:])
+        images, rest = (batch[0], batch[1:]) if isinstance(batch, tuple) else (batch, None)
+        try:
+            images = self.transform(images, generator)
+        except Exception as error:
+            what = f"DataLoader: transform(batch, generator) of batch {number}"
+            raise RuntimeError(f"{what}: {type(error).__name__}: {error}") from error
+        return images if rest is None else (images, *rest)
 
     def _fetch(self, indices: Tensor, epoch: int) -> Any:
         if self.collate_fn is None and hasattr(self.dataset, "batch"):
+            self._check_indices(indices)
             return self.dataset.batch(indices)
         samples = []
         for index in indices.tolist():
@@ -255,6 +260,15 @@ class DataLoader:
             finally:
                 _current.sample = None
         return self._collate(samples, indices.tolist())
+
+    def _check_indices(self, indices: Tensor) -> None:
+        """Those of a sampler of the user's: the loader's own are right."""
+        if (self.sampler is None and self.batch_sampler is None) or not len(indices):
+            return
+        most, least = int(indices.max()), int(indices.min())
+        if most >= len(self.dataset) or least < 0:
+            wrong = most if least >= 0 else least
+            raise IndexError(f"DataLoader: the sampler asks for sample {wrong} of a data set of {len(self.dataset)}")
 
     def _collate(self, samples: list[Any], where: Any) -> Any:
         try:

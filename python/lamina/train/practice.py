@@ -113,6 +113,11 @@ class Trial(NamedTuple):
 def search(run: Callable[..., Any], space: Mapping[str, Draw], trials: int, seed: int = 0) -> list[Trial]:
     """Random search: runs `run(**settings)` so many times with settings drawn from the space. Not a grid, for of many
     settings few matter, and each trial tries a new value of those. Coarse to fine: search again in a smaller space."""
+    wrong = next((name for name, draw in space.items() if not callable(draw)), None)
+    if wrong is not None:
+        raise TypeError(
+            f"search: {wrong!r} must be drawn by a function, such as train.log_uniform(1e-4, 1e-1), got {space[wrong]!r}"
+        )
     out = []
     for trial in range(trials):
         generator = generator_of(seed, trial)
@@ -127,8 +132,10 @@ def pick(
     """The trial with the best figure among those that satisfy the others: the best accuracy such that the latency is at
     most a second. Results are mappings from names to numbers."""
     trials = list(trials)
+    if not trials:
+        raise ValueError("pick: there are no trials")
     allowed = [t for t in trials if all(t.result[name] <= limit for name, limit in (at_most or {}).items())]
     if not allowed:
         limits = ", ".join(f"{name} ≤ {limit}" for name, limit in (at_most or {}).items())
-        raise ValueError(f"pick: none of {len(trials)} trials satisfies {limits or 'nothing at all'}")
+        raise ValueError(f"pick: none of {len(trials)} trials satisfies {limits}")
     return max(allowed, key=lambda t: t.result[best] if higher_is_better else -t.result[best])

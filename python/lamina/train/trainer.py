@@ -15,6 +15,7 @@ from typing import Any
 
 import lamina
 from lamina import Tensor
+from lamina.data.dataset import Dataset
 from lamina.metrics import Mean, Metric
 from lamina.nn import Module
 from lamina.nn.utils import clip_grad_norm_
@@ -63,8 +64,15 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"Trainer: model must be a Module, got {type(model).__name__}")
-        if not hasattr(optimizer, "step"):
-            raise TypeError(f"Trainer: optimizer must have step() and zero_grad(), got {type(optimizer).__name__}")
+        if not hasattr(optimizer, "step") or isinstance(optimizer, type):
+            raise TypeError(f"Trainer: optimizer must have step() and zero_grad(), got {_kind(optimizer)}")
+        if not callable(loss) or isinstance(loss, type):
+            raise TypeError(f"Trainer: loss must be a function of output and target, got {_kind(loss)}")
+        if not isinstance(metrics or {}, Mapping):
+            raise TypeError(f"Trainer: metrics must be named, {{name: metric}}, got {_kind(metrics)}")
+        for name, metric in (metrics or {}).items():
+            if isinstance(metric, type) or not hasattr(metric, "update"):
+                raise TypeError(f"Trainer: metric {name!r} must be a Metric, got {_kind(metric)}")
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.metrics = dict(metrics or {})
         self.scheduler, self.schedule_steps, self.clip_norm = scheduler, schedule_steps, clip_norm
@@ -165,6 +173,11 @@ class Trainer:
         With validation data, the model of the best epoch is kept and taken back at the end; `patience` ends the run
         after so many epochs without a better one. `monitor` names the figure that decides, by default the validation
         loss. `resume` goes on from the checkpoint in `out`, if there is one, as if the run had never stopped."""
+        if not hasattr(epochs, "__index__"):
+            raise TypeError(f"fit: epochs must be a whole number, got {epochs!r}")
+        _expect_batches("fit", train)
+        if validation is not None:
+            _expect_batches("fit: validation", validation)
         if epochs < 1:
             raise ValueError(f"fit: epochs must be at least 1, got {epochs}")
         if patience is not None and (patience < 1 or validation is None):
@@ -256,6 +269,7 @@ class Trainer:
 
     def evaluate(self, data: Iterable[Any]) -> dict[str, float]:
         """Loss and metrics on data, without training."""
+        _expect_batches("evaluate", data)
         mean = Mean()
         kept = [(metric, metric.state) for metric in self.metrics.values()]
         was_training = self.model.training
@@ -276,14 +290,19 @@ class Trainer:
                 metric.state = state
 
     def predict(self, data: Iterable[Any]) -> Tensor:
-        """The outputs for all batches, one after the other."""
+        """The outputs for all batches, one after the other. Batches of inputs alone, without a target, will do."""
+        _expect_batches("predict", data)
         was_training = self.model.training
         self.model.eval()
         try:
             with lamina.no_grad():
-                return lamina.cat([self.forward(tuple(batch))[1] for batch in _batches(data, 0, 0)])
+                return lamina.cat([self._predicted(batch) for batch in _batches(data, 0, 0)])
         finally:
             self.model.train(was_training)
+
+    def _predicted(self, batch: Any) -> Tensor:
+        batch = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        return self.model(*batch) if len(batch) == 1 else self.forward(batch)[1]
 
     def _keep_best(self, row: dict[str, float], monitor: str | None) -> str:
         if monitor is None:
@@ -423,6 +442,19 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _kind(given: Any) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+
+
+def _expect_batches(function: str, data: Any) -> None:
+    tensors = isinstance(data, tuple) and any(isinstance(part, Tensor) for part in data)
+    if isinstance(data, (Dataset, Tensor)) or tensors or not (hasattr(data, "batches") or hasattr(data, "__iter__")):
+        what = "a tuple of tensors" if tensors else _kind(data)
+        raise TypeError(
+            f"{function}: expected batches, as DataLoader(TensorDataset(x, y), batch_size) gives them, got {what}"
+        )
 
 
 def _batches(data: Any, epoch: int, start: int) -> Iterator[Any]:
