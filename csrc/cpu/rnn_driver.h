@@ -15,7 +15,6 @@ namespace {
 template <class T, class Cell>
 struct RunView {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
-  using V = Vec<T>;
   const RnnRun& run;
 
   std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
@@ -35,16 +34,16 @@ struct RunView {
     return !run.lengths || run.first_time + time < run.lengths[row];
   }
   // What the input gives a gate, which lies at `gates`.
-  template <bool whole>
-  LAMINA_INLINE V from_input(const T* gates, int gate, std::int64_t u, int n) const {
+  template <int vecs>
+  LAMINA_INLINE Units<T, vecs> from_input(const T* gates, int gate, std::int64_t u, int n) const {
     const std::int64_t at = gate * run.units + u;
-    const V x = load_units<whole>(gates + at, n);
-    return run.bias ? x + load_units<whole>(static_cast<const T*>(run.bias) + at, n) : x;
+    const Units<T, vecs> x = load_units<vecs>(gates + at, n);
+    return run.bias ? x + load_units<vecs>(static_cast<const T*>(run.bias) + at, n) : x;
   }
   // h as the gates see it, or the gradient on its way back through the same mask.
-  template <bool whole>
-  LAMINA_INLINE V through_mask(V h, std::int64_t row, std::int64_t u, int n) const {
-    return run.mask ? h * load_units<whole>(static_cast<const T*>(run.mask) + row * run.units + u, n) : h;
+  template <int vecs>
+  LAMINA_INLINE Units<T, vecs> through_mask(Units<T, vecs> h, std::int64_t row, std::int64_t u, int n) const {
+    return run.mask ? h * load_units<vecs>(static_cast<const T*>(run.mask) + row * run.units + u, n) : h;
   }
 };
 
@@ -53,7 +52,7 @@ class Forward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
   static constexpr int kEarly = kTwoStages ? 2 : 0;  // gates that the first of two stages settles
-  using V = Vec<T>;
+  using UnitLanes = Lanes<Vec<T>::width, kUnitsAtOnce<T>>;
   using FirstPanels = GatePanels<T, kLayout.first>;
   using SecondPanels = GatePanels<T, kTwoStages ? kLayout.second : 1>;
 
@@ -71,63 +70,79 @@ class Forward {
     if (!run_.is_packed) pack(mine, then);
     for (std::int64_t step = 0; step < run_.steps; ++step) {
       const std::int64_t time = view_.time(step);
-      for (std::int64_t p = mine.begin; p < mine.end; ++p)
-        panel(first_, p, view_.seen(time, false), [&](std::int64_t row, const T* sums) {
+      for (std::int64_t g = mine.begin; g < mine.end; ++g)
+        multiply(first_, g, view_.seen(time, false), [&](std::int64_t row, const T* sums) {
           if constexpr (kTwoStages)
-            mask(time, p, row, sums);
+            mask(time, g, row, sums);
           else
-            finish<FirstPanels>(time, p, row, sums);
+            finish<FirstPanels>(time, g, row, sums);
         });
       barrier_wait(barrier_, team);
       if constexpr (kTwoStages) {
-        for (std::int64_t p = then.begin; p < then.end; ++p)
-          panel(second_, p, view_.masked(time),
-                [&](std::int64_t row, const T* sums) { finish<SecondPanels>(time, p, row, sums); });
+        for (std::int64_t g = then.begin; g < then.end; ++g)
+          multiply(second_, g, view_.masked(time),
+                   [&](std::int64_t row, const T* sums) { finish<SecondPanels>(time, g, row, sums); });
         barrier_wait(barrier_, team);
       }
     }
   }
 
  private:
-  Share first_share(int thread, int team) const { return {FirstPanels::panels(run_.units), thread, team}; }
+  // Of groups of panels.
+  Share first_share(int thread, int team) const { return {FirstPanels::groups(run_.units), thread, team}; }
   Share second_share(int thread, int team) const {
-    return {kTwoStages ? SecondPanels::panels(run_.units) : 0, thread, team};
+    return {kTwoStages ? SecondPanels::groups(run_.units) : 0, thread, team};
   }
   [[gnu::noinline]] void pack(const Share& first, const Share& second) const {
-    for (std::int64_t p = first.begin; p < first.end; ++p) first_.pack_panel(static_cast<const T*>(run_.weight), p);
-    for (std::int64_t p = second.begin; p < second.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
+    const auto pack_groups = [](const auto& panels, const void* weight, const Share& share) {
+      for (std::int64_t p = panels.first_panel(share.begin); p < panels.first_panel(share.end); ++p)
+        panels.pack_panel(static_cast<const T*>(weight), p);
+    };
+    pack_groups(first_, run_.weight, first);
+    if constexpr (kTwoStages) pack_groups(second_, run_.second, second);
   }
 
   template <class Panels, class Body>
-  void panel(const Panels& panels, std::int64_t p, const T* a, Body body) {
-    alignas(64) T sums[kBatchBlock * Panels::kCols];
+  void multiply(const Panels& panels, std::int64_t group, const T* a, Body body) {
+    alignas(64) T sums[kBatchBlock * Panels::kGroupCols];
     for (std::int64_t row = 0; row < run_.batch; row += kBatchBlock) {
       const int rows = static_cast<int>(run_.batch - row < kBatchBlock ? run_.batch - row : kBatchBlock);
-      panels.multiply(p, a + row * panels.depth, rows, sums);
-      for (int r = 0; r < rows; ++r) body(row + r, sums + r * Panels::kCols);
+      panels.multiply(group, a + row * panels.depth, rows, sums);
+      for (int r = 0; r < rows; ++r) body(row + r, sums + r * Panels::kGroupCols);
     }
   }
 
   // The first of two stages, for one row of a panel.
-  void mask(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+  void mask(std::int64_t time, std::int64_t group, std::int64_t row, const T* sums) {
     const std::int64_t H = run_.units, at = row * H;
     T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
     const T* const seen = view_.seen(time, false) + at * kLayout.seen;
     T* const masked = view_.masked(time) + at;
-    Lanes<V::width>::each(p * FirstPanels::kUnits, H, FirstPanels::kUnits,
-                          [&]<bool whole>(std::int64_t u, int n, int v) {
-                            V x[kEarly], r[kLayout.first], stored[kEarly];
-                            for (int g = 0; g < kEarly; ++g) x[g] = view_.template from_input<whole>(gates, g, u, n);
-                            for (int g = 0; g < kLayout.first; ++g) r[g] = V::load(sums + g * FirstPanels::kUnits + v);
-                            const V product = Cell::mask(x, r, load_units<whole>(seen + u, n), stored);
-                            for (int g = 0; g < kEarly; ++g) store_units<whole>(stored[g], gates + g * H + u, n);
-                            store_units<whole>(product, masked + u, n);
-                          });
+    UnitLanes::each(group * FirstPanels::kGroupUnits, H, FirstPanels::kGroupUnits,
+                    [&]<int vecs>(std::int64_t u, int n, int at_unit) {
+                      using V = Units<T, vecs>;
+                      V x[kEarly], r[kLayout.first], stored[kEarly];
+                      for (int g = 0; g < kEarly; ++g) x[g] = view_.template from_input<vecs>(gates, g, u, n);
+                      for (int g = 0; g < kLayout.first; ++g) r[g] = recurrent<FirstPanels, vecs>(sums, g, at_unit);
+                      const V product = Cell::mask(x, r, load_units<vecs>(seen + u, n), stored);
+                      for (int g = 0; g < kEarly; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
+                      store_units<vecs>(product, masked + u, n);
+                    });
   }
 
-  // The cell of one row of a panel; `sums` holds the recurrent gates of the last stage.
+  // A gate's sums for the units at `unit` of a group.
+  template <class Panels, int vecs>
+  static LAMINA_INLINE Units<T, vecs> recurrent(const T* sums, int gate, int unit) {
+    const T* const from = sums + Panels::sum_at(gate, unit);
+    if constexpr (vecs == 2)
+      return {Vec<T>::load(from), Vec<T>::load(sums + Panels::sum_at(gate, unit + Vec<T>::width))};
+    else
+      return Vec<T>::load(from);
+  }
+
+  // The cell of one row of a group; `sums` holds the recurrent gates of the last stage.
   template <class Panels>
-  void finish(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+  void finish(std::int64_t time, std::int64_t group, std::int64_t row, const T* sums) {
     constexpr int gates_here = kTwoStages ? kLayout.second : kLayout.first;
     const std::int64_t H = run_.units, at = row * H;
     T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
@@ -138,37 +153,37 @@ class Forward {
     const std::int64_t at_time = time * view_.state_size() + at;
     const Movement<T> h_moves(run_.h_rate, run_.h_moves, at_time), c_moves(run_.c_rate, run_.c_moves, at_time);
     const bool active = view_.active(row, time);
-    Lanes<V::width>::each(p * Panels::kUnits, H, Panels::kUnits, [&]<bool whole>(std::int64_t u, int n, int v) {
-      const V h = load_units<whole>(h_before + u, n);
-      const V c = kLayout.cell ? load_units<whole>(c_before + u, n) : V(0);
+    UnitLanes::each(group * Panels::kGroupUnits, H, Panels::kGroupUnits, [&]<int vecs>(std::int64_t u, int n, int v) {
+      using V = Units<T, vecs>;
+      const V h = load_units<vecs>(h_before + u, n);
+      const V c = kLayout.cell ? load_units<vecs>(c_before + u, n) : V(0);
       if (!active) {
-        store_units<whole>(h, h_after + u, n);
-        if constexpr (kLayout.cell) store_units<whole>(c, c_after + u, n);
+        store_units<vecs>(h, h_after + u, n);
+        if constexpr (kLayout.cell) store_units<vecs>(c, c_after + u, n);
         if (run_.seen)
           for (int k = 0; k < kLayout.seen; ++k) {
             const std::int64_t there = at * kLayout.seen + k * H + u;
-            store_units<whole>(load_units<whole>(view_.seen(time, false) + there, n), view_.seen(time, true) + there,
-                               n);
+            store_units<vecs>(load_units<vecs>(view_.seen(time, false) + there, n), view_.seen(time, true) + there, n);
           }
         return;
       }
       V x[kLayout.inputs], r[gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
-      for (int g = 0; g < kEarly; ++g) x[g] = stored[g] = load_units<whole>(gates + g * H + u, n);
-      for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view_.template from_input<whole>(gates, g, u, n);
-      for (int g = 0; g < gates_here; ++g) r[g] = V::load(sums + g * Panels::kUnits + v);
-      for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
+      for (int g = 0; g < kEarly; ++g) x[g] = stored[g] = load_units<vecs>(gates + g * H + u, n);
+      for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view_.template from_input<vecs>(gates, g, u, n);
+      for (int g = 0; g < gates_here; ++g) r[g] = recurrent<Panels, vecs>(sums, g, v);
+      for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<vecs>(view_.unit(k, u), n) : V(0);
       V fresh_c = c;
       const V fresh = Cell::step(x, r, h, fresh_c, unit, run_.options, stored);
-      const V h_now = h_moves.template moved<whole>(h, fresh, u, n);
-      store_units<whole>(h_now, h_after + u, n);
-      if constexpr (kLayout.cell) store_units<whole>(c_moves.template moved<whole>(c, fresh_c, u, n), c_after + u, n);
-      for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(stored[g], gates + g * H + u, n);
+      const V h_now = h_moves.template moved<vecs>(h, fresh, u, n);
+      store_units<vecs>(h_now, h_after + u, n);
+      if constexpr (kLayout.cell) store_units<vecs>(c_moves.template moved<vecs>(c, fresh_c, u, n), c_after + u, n);
+      for (int g = 0; g < kLayout.stored; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
       if (run_.seen) {
         V seen[kLayout.seen];
-        seen[0] = view_.template through_mask<whole>(h_now, row, u, n);
+        seen[0] = view_.template through_mask<vecs>(h_now, row, u, n);
         if constexpr (kLayout.seen > 1) Cell::show(stored, seen);
         for (int k = 0; k < kLayout.seen; ++k)
-          store_units<whole>(seen[k], view_.seen(time, true) + at * kLayout.seen + k * H + u, n);
+          store_units<vecs>(seen[k], view_.seen(time, true) + at * kLayout.seen + k * H + u, n);
       }
     });
   }
@@ -186,7 +201,7 @@ class Backward {
   static constexpr bool kTwoStages = kLayout.second > 0;
   static constexpr bool kShowsMore = kLayout.seen > 1;  // than h
   static constexpr int kPanel = kTileCols<T>;
-  using V = Vec<T>;
+  using UnitLanes = Lanes<Vec<T>::width, kUnitsAtOnce<T>>;
   using Panels = ReturnPanels<T>;
 
  public:
@@ -242,14 +257,15 @@ class Backward {
   T* dseen(std::int64_t row) const { return static_cast<T*>(grad_.dseen) + row * first_.columns; }
 
   // What reaches h from the step that saw it, and into `from_later` what reaches all that the cell showed.
-  template <bool whole>
-  LAMINA_INLINE V seen_grad(std::int64_t row, const T* seen, std::int64_t u, int n, V* from_later) const {
-    V shown[kLayout.seen];
+  template <int vecs>
+  LAMINA_INLINE Units<T, vecs> seen_grad(std::int64_t row, const T* seen, std::int64_t u, int n,
+                                         Units<T, vecs>* from_later) const {
+    Units<T, vecs> shown[kLayout.seen];
     for (int k = 0; k < kLayout.seen; ++k) {
-      from_later[k] = load_units<whole>(dseen(row) + k * run_.units + u, n);
-      shown[k] = load_units<whole>(seen + k * run_.units + u, n);
+      from_later[k] = load_units<vecs>(dseen(row) + k * run_.units + u, n);
+      shown[k] = load_units<vecs>(seen + k * run_.units + u, n);
     }
-    return view_.template through_mask<whole>(Cell::show_grad(from_later, shown), row, u, n);
+    return view_.template through_mask<vecs>(Cell::show_grad(from_later, shown), row, u, n);
   }
 
   void gates_of(std::int64_t time, std::int64_t p, std::int64_t row) {
@@ -267,33 +283,34 @@ class Backward {
     const std::int64_t at_time = time * view_.state_size() + at;
     const Movement<T> h_moves(run_.h_rate, run_.h_moves, at_time), c_moves(run_.c_rate, run_.c_moves, at_time);
     const bool active = view_.active(row, time);
-    Lanes<V::width>::each(p * kPanel, H, kPanel, [&]<bool whole>(std::int64_t u, int n, int) {
+    UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
+      using V = Units<T, vecs>;
       V gate_gradients[kLayout.stored], from_later[kLayout.seen];
       for (V& g : gate_gradients) g = V(0);
-      V total = load_units<whole>(dh_row + u, n);
-      if constexpr (kShowsMore) total = total + seen_grad<whole>(row, seen, u, n, from_later);
+      V total = load_units<vecs>(dh_row + u, n);
+      if constexpr (kShowsMore) total = total + seen_grad<vecs>(row, seen, u, n, from_later);
       if (active) {
-        if (dy) total = total + load_units<whole>(dy + u, n);
-        if (every) store_units<whole>(total, every + u, n);
+        if (dy) total = total + load_units<vecs>(dy + u, n);
+        if (every) store_units<vecs>(total, every + u, n);
         V through = total;
-        if (!h_moves.all_the_way()) through = h_moves.template part<whole>(u, n) * total;
+        if (!h_moves.all_the_way()) through = h_moves.template part<vecs>(u, n) * total;
         V stays = total - through;
-        const V dc_total = kLayout.cell ? load_units<whole>(dc_row + u, n) : V(0);
+        const V dc_total = kLayout.cell ? load_units<vecs>(dc_row + u, n) : V(0);
         V dc = dc_total;
-        if (kLayout.cell && !c_moves.all_the_way()) dc = c_moves.template part<whole>(u, n) * dc_total;
+        if (kLayout.cell && !c_moves.all_the_way()) dc = c_moves.template part<vecs>(u, n) * dc_total;
         const V c_stays = dc_total - dc;
         V stored[kLayout.stored], unit[kLayout.unit + 1];
-        for (int g = 0; g < kLayout.stored; ++g) stored[g] = load_units<whole>(gates + g * H + u, n);
-        for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<whole>(view_.unit(k, u), n) : V(0);
-        Cell::step_grad(through, dc, load_units<whole>(h_before + u, n),
-                        kLayout.cell ? load_units<whole>(c_before + u, n) : V(0), unit, run_.options, stored,
-                        from_later, gate_gradients);
+        for (int g = 0; g < kLayout.stored; ++g) stored[g] = load_units<vecs>(gates + g * H + u, n);
+        for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<vecs>(view_.unit(k, u), n) : V(0);
+        Cell::step_grad(through, dc, load_units<vecs>(h_before + u, n),
+                        kLayout.cell ? load_units<vecs>(c_before + u, n) : V(0), unit, run_.options, stored, from_later,
+                        gate_gradients);
         total = h_moves.all_the_way() ? through : through + stays;
-        if constexpr (kLayout.cell) store_units<whole>(c_moves.all_the_way() ? dc : dc + c_stays, dc_row + u, n);
+        if constexpr (kLayout.cell) store_units<vecs>(c_moves.all_the_way() ? dc : dc + c_stays, dc_row + u, n);
       }
-      if (!active && every) store_units<whole>(V(0), every + u, n);
-      store_units<whole>(total, dh_row + u, n);
-      for (int g = 0; g < kLayout.stored; ++g) store_units<whole>(gate_gradients[g], d + g * H + u, n);
+      if (!active && every) store_units<vecs>(V(0), every + u, n);
+      store_units<vecs>(total, dh_row + u, n);
+      for (int g = 0; g < kLayout.stored; ++g) store_units<vecs>(gate_gradients[g], d + g * H + u, n);
     });
   }
 
@@ -305,13 +322,15 @@ class Backward {
       const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
       const T* const seen = view_.seen(time, false) + at * kLayout.seen;
       T* const dh_row = dh(row);
-      Lanes<V::width>::each(p * kPanel, H, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
+      UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int v) {
+        using V = Units<T, vecs>;
         V stored[1], gate_gradients[1];
-        stored[0] = load_units<whole>(gates + u, n);
-        const V back = Cell::mask_grad(V::load(sums + v), load_units<whole>(seen + u, n), stored, gate_gradients);
-        store_units<whole>(load_units<whole>(dh_row + u, n) + view_.template through_mask<whole>(back, row, u, n),
-                           dh_row + u, n);
-        store_units<whole>(gate_gradients[0], d + u, n);
+        stored[0] = load_units<vecs>(gates + u, n);
+        const V back = Cell::mask_grad(load_units<vecs>(sums + v, Vec<T>::width), load_units<vecs>(seen + u, n), stored,
+                                       gate_gradients);
+        store_units<vecs>(load_units<vecs>(dh_row + u, n) + view_.template through_mask<vecs>(back, row, u, n),
+                          dh_row + u, n);
+        store_units<vecs>(gate_gradients[0], d + u, n);
       });
     }
   }
@@ -319,14 +338,14 @@ class Backward {
   // Sums of the gradients of what the first gates saw.
   void first_stage(std::int64_t p, std::int64_t row, const T* sums) {
     if constexpr (kShowsMore) {
-      Lanes<V::width>::each(p * kPanel, first_.columns, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
-        store_units<whole>(V::load(sums + v), dseen(row) + u, n);
+      UnitLanes::each(p * kPanel, first_.columns, kPanel, [&]<int vecs>(std::int64_t u, int n, int v) {
+        store_units<vecs>(load_units<vecs>(sums + v, Vec<T>::width), dseen(row) + u, n);
       });
     } else {
       T* const to = dh(row);
-      Lanes<V::width>::each(p * kPanel, run_.units, kPanel, [&]<bool whole>(std::int64_t u, int n, int v) {
-        const V back = view_.template through_mask<whole>(V::load(sums + v), row, u, n);
-        store_units<whole>(load_units<whole>(to + u, n) + back, to + u, n);
+      UnitLanes::each(p * kPanel, run_.units, kPanel, [&]<int vecs>(std::int64_t u, int n, int v) {
+        const auto back = view_.template through_mask<vecs>(load_units<vecs>(sums + v, Vec<T>::width), row, u, n);
+        store_units<vecs>(load_units<vecs>(to + u, n) + back, to + u, n);
       });
     }
   }
@@ -334,10 +353,10 @@ class Backward {
   void reach_first_state(std::int64_t p, std::int64_t row) {
     const T* const seen = view_.seen(view_.time(0), false) + row * first_.columns;
     T* const to = dh(row);
-    Lanes<V::width>::each(p * kPanel, run_.units, kPanel, [&]<bool whole>(std::int64_t u, int n, int) {
-      V from_later[kLayout.seen];
-      const V back = seen_grad<whole>(row, seen, u, n, from_later);
-      store_units<whole>(load_units<whole>(to + u, n) + back, to + u, n);
+    UnitLanes::each(p * kPanel, run_.units, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
+      Units<T, vecs> from_later[kLayout.seen];
+      const auto back = seen_grad<vecs>(row, seen, u, n, from_later);
+      store_units<vecs>(load_units<vecs>(to + u, n) + back, to + u, n);
     });
   }
 

@@ -4,6 +4,7 @@
 #include "core/parallel.h"
 #include "cpu/gemm_micro.h"
 #include "cpu/gemm_pack.h"
+#include "simd/pair.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -98,12 +99,15 @@ LAMINA_INLINE void for_each_tile(int rows, int most, Body body) {
   }
 }
 
-// The recurrent product of `gates` gates for panels of units.
+// The recurrent product of `gates` gates for panels of units. Threads get them in groups, whose units fill whole lines
+// of memory.
 template <class T, int gates>
 struct GatePanels {
   static constexpr int kWidth = Vec<T>::width;
   static constexpr int kVecs = gates == 1 ? kGemmTileVecs : 1;  // vectors of units in a panel
   static constexpr int kUnits = kVecs * kWidth, kCols = gates * kUnits;
+  static constexpr int kGroup = gates == 1 ? 1 : 2;  // panels
+  static constexpr int kGroupUnits = kGroup * kUnits, kGroupCols = kGroup * kCols;
   static constexpr RowTiles<T, gates* kVecs> kTiles = RowTiles<T, gates * kVecs>::make();
   static constexpr int kRows = RowTiles<T, gates * kVecs>::kMost;
 
@@ -111,7 +115,12 @@ struct GatePanels {
   std::int64_t units, depth;
 
   static std::int64_t panels(std::int64_t units) { return (units + kUnits - 1) / kUnits; }
+  static std::int64_t groups(std::int64_t units) { return (units + kGroupUnits - 1) / kGroupUnits; }
   std::int64_t packed_size() const { return panels(units) * depth * kCols; }
+  std::int64_t first_panel(std::int64_t group) const {
+    const std::int64_t all = panels(units);
+    return group * kGroup < all ? group * kGroup : all;
+  }
 
   // `weight`: [gates · units, depth]
   void pack_panel(const T* weight, std::int64_t panel) const {
@@ -120,8 +129,17 @@ struct GatePanels {
       pack(packed + panel * depth * kCols + g * kUnits, kCols, weight + (g * units + first) * depth, depth, 1,
            static_cast<int>(left < kUnits ? left : kUnits), left, depth);
   }
-  // sums[rows][gates][kUnits] = a[rows, depth] · the panel, a part of k at a time that stays close for all rows.
-  void multiply(std::int64_t panel, const T* a, int rows, T* sums) const {
+  // sums[rows][kGroup][gates][kUnits] = a[rows, depth] · the panels of a group.
+  void multiply(std::int64_t group, const T* a, int rows, T* sums) const {
+    const std::int64_t first = first_panel(group), end = first_panel(group + 1);
+    for (std::int64_t p = first; p < end; ++p) multiply_panel(p, a, rows, sums + (p - first) * kCols);
+  }
+  // Where the sums of a gate begin for the vector of units at `unit` of a group.
+  static constexpr int sum_at(int gate, int unit) { return gates == 1 ? unit : unit / kUnits * kCols + gate * kUnits; }
+
+ private:
+  // A part of k at a time that stays close for all rows.
+  void multiply_panel(std::int64_t panel, const T* a, int rows, T* sums) const {
     const std::int64_t most = rows == 1 ? depth : kPanelBytes / static_cast<std::int64_t>(kCols * sizeof(T));
     for (std::int64_t k = 0; k < depth; k += most) {
       const std::int64_t part = depth - k < most ? depth - k : most;
@@ -131,7 +149,7 @@ struct GatePanels {
         continue;
       }
       for_each_tile(rows, kRows, [&](int row, int count) {
-        kTiles.at[count - 1](part, a + row * depth + k, depth, b, kCols, sums + row * kCols, kCols, k > 0);
+        kTiles.at[count - 1](part, a + row * depth + k, depth, b, kCols, sums + row * kGroupCols, kGroupCols, k > 0);
       });
     }
   }
@@ -178,32 +196,55 @@ struct ReturnPanels {
   }
 };
 
-// `n` lanes at p; all of them as one plain load.
-template <bool whole, class T>
-LAMINA_INLINE Vec<T> load_units(const T* p, int n) {
-  if constexpr (whole) return Vec<T>::load(p);
-  return Vec<T>::load(p, n);
-}
-template <bool whole, class T>
-LAMINA_INLINE void store_units(Vec<T> v, T* p, int n) {
-  if constexpr (whole)
-    v.store(p);
+// Units held at once: `n` lanes of a vector (0), a vector (1), or two (2).
+template <class T, int vecs>
+struct HeldUnits {
+  using type = Vec<T>;
+};
+template <class T>
+struct HeldUnits<T, 2> {
+  using type = Pair<Vec<T>>;
+};
+template <class T, int vecs>
+using Units = typename HeldUnits<T, vecs>::type;
+template <class T>
+constexpr int kUnitsAtOnce = sizeof(T) == 4 ? 2 : 1;  // functions of doubles go lane by lane
+
+template <int vecs, class T>
+LAMINA_INLINE Units<T, vecs> load_units(const T* p, int n) {
+  if constexpr (vecs == 2)
+    return {Vec<T>::load(p), Vec<T>::load(p + Vec<T>::width)};
+  else if constexpr (vecs == 1)
+    return Vec<T>::load(p);
   else
+    return Vec<T>::load(p, n);
+}
+template <int vecs, class T>
+LAMINA_INLINE void store_units(Units<T, vecs> v, T* p, int n) {
+  if constexpr (vecs == 2) {
+    v.a.store(p);
+    v.b.store(p + Vec<T>::width);
+  } else if constexpr (vecs == 1) {
+    v.store(p);
+  } else {
     v.store(p, n);
+  }
 }
 
-// body(first unit, lanes, offset in the panel, std::true_type-like tag: are all lanes there?) for each vector of a
-// panel.
-template <int width>
+// body<vecs>(first unit, lanes, offset in the panel) for the vectors of a panel, `most` at once where so many are left.
+template <int width, int most = 1>
 struct Lanes {
   template <class Body>
   static LAMINA_INLINE void each(std::int64_t first, std::int64_t units, int panel, Body body) {
-    for (int v = 0; v < panel && first + v < units; v += width) {
+    for (int v = 0; v < panel && first + v < units;) {
       const std::int64_t left = units - first - v;
-      if (left >= width)
-        body.template operator()<true>(first + v, width, v);
-      else
-        body.template operator()<false>(first + v, static_cast<int>(left), v);
+      if (left >= most * width && panel - v >= most * width) {
+        body.template operator()<most>(first + v, width, v);
+        v += most * width;
+      } else {
+        body.template operator()<0>(first + v, static_cast<int>(left < width ? left : width), v);
+        v += width;
+      }
     }
   }
 };
@@ -211,7 +252,6 @@ struct Lanes {
 // How far a state moves to what the cell gives, for one row of one step.
 template <class T>
 struct Movement {
-  using V = Vec<T>;
   T rate;
   const T* factors;  // null: 1
 
@@ -219,13 +259,14 @@ struct Movement {
       : rate(static_cast<T>(rate)), factors(moves ? static_cast<const T*>(moves) + at : nullptr) {}
 
   bool all_the_way() const { return rate == T(1) && !factors; }
-  template <bool whole>
-  LAMINA_INLINE V part(std::int64_t u, int n) const {
-    return factors ? V(rate) * load_units<whole>(factors + u, n) : V(rate);
+  template <int vecs>
+  LAMINA_INLINE Units<T, vecs> part(std::int64_t u, int n) const {
+    const Units<T, vecs> all(rate);
+    return factors ? all * load_units<vecs>(factors + u, n) : all;
   }
-  template <bool whole>
-  LAMINA_INLINE V moved(V before, V fresh, std::int64_t u, int n) const {
-    return all_the_way() ? fresh : fma(part<whole>(u, n), fresh - before, before);
+  template <int vecs>
+  LAMINA_INLINE Units<T, vecs> moved(Units<T, vecs> before, Units<T, vecs> fresh, std::int64_t u, int n) const {
+    return all_the_way() ? fresh : fma(part<vecs>(u, n), fresh - before, before);
   }
 };
 

@@ -125,6 +125,7 @@ class ProgramForward {
   }
 
   void product(std::int64_t time, int g, std::int64_t p) {
+    static_assert(Panels::kGroup == 1);
     alignas(64) T sums[kBatchBlock * Panels::kCols];
     const Panels panels = gate(g);
     const bool added = run_.columns[g] < run_.inputs;
@@ -134,10 +135,10 @@ class ProgramForward {
       for (int r = 0; r < rows; ++r) {
         T* const to = view_.blocks(run_.blocks, time, first + r) + run_.columns[g] * run_.units;
         Lanes<V::width>::each(p * Panels::kUnits, run_.units, Panels::kUnits,
-                              [&]<bool whole>(std::int64_t u, int n, int v) {
+                              [&]<int vecs>(std::int64_t u, int n, int v) {
                                 V sum = V::load(sums + r * Panels::kCols + v);
-                                if (added) sum = load_units<whole>(to + u, n) + sum;
-                                store_units<whole>(sum, to + u, n);
+                                if (added) sum = load_units<vecs>(to + u, n) + sum;
+                                store_units<vecs>(sum, to + u, n);
                               });
       }
     }
@@ -315,12 +316,11 @@ class ProgramBackward {
       panels_.multiply(p, view_.blocks(grad_.dblocks, time, first), d_row, run_.columns, rows, sums);
       for (int r = 0; r < rows; ++r) {
         T* const to = dstate(0, first + r);
-        Lanes<V::width>::each(p * kTileCols<T>, run_.units, kTileCols<T>,
-                              [&]<bool whole>(std::int64_t u, int n, int v) {
-                                V back = V::load(sums + r * kTileCols<T> + v);
-                                if (run_.mask) back = back * load_units<whole>(view_.mask(first + r) + u, n);
-                                store_units<whole>(load_units<whole>(to + u, n) + back, to + u, n);
-                              });
+        Lanes<V::width>::each(p * kTileCols<T>, run_.units, kTileCols<T>, [&]<int vecs>(std::int64_t u, int n, int v) {
+          V back = V::load(sums + r * kTileCols<T> + v);
+          if (run_.mask) back = back * load_units<vecs>(view_.mask(first + r) + u, n);
+          store_units<vecs>(load_units<vecs>(to + u, n) + back, to + u, n);
+        });
       }
     }
   }
