@@ -36,6 +36,18 @@ std::size_t packed_bytes(RnnCell cell, DType dtype, std::int64_t units) {
   return dtype == DType::f32 ? packed_size<float>(cell, units) : packed_size<double>(cell, units);
 }
 
+template <class T>
+std::size_t returned_size(RnnCell cell, std::int64_t batch, std::int64_t units) {
+  using Panels = ReturnPanels<T>;
+  const RnnLayout layout = layout_of(cell);
+  const std::int64_t slots = layout.second ? 3 : 2;
+  return static_cast<std::size_t>(slots * Panels::kHalves * batch * Panels::padded(layout.seen * units)) * sizeof(T);
+}
+
+std::size_t returned_bytes(RnnCell cell, DType dtype, std::int64_t batch, std::int64_t units) {
+  return dtype == DType::f32 ? returned_size<float>(cell, batch, units) : returned_size<double>(cell, batch, units);
+}
+
 template <class Cell>
 void fill(RnnTable& t) {
   constexpr int cell = static_cast<int>(Cell::kCell);
@@ -54,6 +66,7 @@ void fill_rnn_program(RnnTable&);
 void fill_rnn(RnnTable& t) {
   fill_rnn_program(t);
   t.packed_bytes = packed_bytes;
+  t.returned_bytes = returned_bytes;
   fill<cell::Elman<RnnCell::tanh>>(t);
   fill<cell::Elman<RnnCell::relu>>(t);
   fill<cell::Lstm<RnnCell::lstm>>(t);

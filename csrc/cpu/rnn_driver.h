@@ -177,7 +177,8 @@ class Forward {
       const V h_now = h_moves.template moved<vecs>(h, fresh, u, n);
       store_units<vecs>(h_now, h_after + u, n);
       if constexpr (kLayout.cell) store_units<vecs>(c_moves.template moved<vecs>(c, fresh_c, u, n), c_after + u, n);
-      for (int g = 0; g < kLayout.stored; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
+      if (run_.keeps_gates)
+        for (int g = 0; g < kLayout.stored; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
       if (run_.seen) {
         V seen[kLayout.seen];
         seen[0] = view_.template through_mask<vecs>(h_now, row, u, n);
@@ -199,7 +200,6 @@ template <class T, class Cell>
 class Backward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
-  static constexpr bool kShowsMore = kLayout.seen > 1;  // than h
   static constexpr int kPanel = kTileCols<T>;
   using UnitLanes = Lanes<Vec<T>::width, kUnitsAtOnce<T>>;
   using Panels = ReturnPanels<T>;
@@ -214,62 +214,86 @@ class Backward {
 
   void work(int thread, int team) {
     const Share mine(Panels::panels(run_.units), thread, team);
-    const Share columns(Panels::panels(first_.columns), thread, team);  // mine, but for cells that show more than h
+    const Share first = products(first_, thread, team), second = products(second_, thread, team);
     if (!run_.is_packed) {
-      for (std::int64_t p = columns.begin; p < columns.end; ++p)
-        first_.pack_panel(static_cast<const T*>(run_.weight), p);
-      if constexpr (kTwoStages)
-        for (std::int64_t p = mine.begin; p < mine.end; ++p) second_.pack_panel(static_cast<const T*>(run_.second), p);
+      pack(first_, run_.weight, first);
+      if constexpr (kTwoStages) pack(second_, run_.second, second);
     }
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t row = 0; row < run_.batch; ++row)
-        for (std::int64_t p = mine.begin; p < mine.end; ++p) gates_of(time, p, row);
-      barrier_wait(barrier_, team);
+        for (std::int64_t p = mine.begin; p < mine.end; ++p) gates_of(step, p, row);
       if constexpr (kTwoStages) {
-        for (std::int64_t p = mine.begin; p < mine.end; ++p)
-          panel(second_, p, time, kLayout.columns + kLayout.first,
-                [&](std::int64_t row, const T* sums) { second_stage(time, p, row, sums); });
+        meet_if_shared(team);
+        for (std::int64_t i = second.begin; i < second.end; ++i)
+          multiply(second_, i, time, kLayout.columns + kLayout.first, kMaskedSlot);
         barrier_wait(barrier_, team);
+        for (std::int64_t row = 0; row < run_.batch; ++row)
+          for (std::int64_t p = mine.begin; p < mine.end; ++p) second_stage(time, p, row);
       }
-      for (std::int64_t p = columns.begin; p < columns.end; ++p)
-        panel(first_, p, time, kLayout.columns, [&](std::int64_t row, const T* sums) { first_stage(p, row, sums); });
-      if constexpr (kShowsMore) barrier_wait(barrier_, team);
+      meet_if_shared(team);
+      for (std::int64_t i = first.begin; i < first.end; ++i) multiply(first_, i, time, kLayout.columns, slot_of(step));
+      barrier_wait(barrier_, team);
     }
-    if constexpr (kShowsMore)
-      for (std::int64_t row = 0; row < run_.batch; ++row)
-        for (std::int64_t p = mine.begin; p < mine.end; ++p) reach_first_state(p, row);
+    for (std::int64_t row = 0; row < run_.batch; ++row)
+      for (std::int64_t p = mine.begin; p < mine.end; ++p) reach_first_state(p, row);
   }
 
  private:
-  template <class Body>
-  void panel(const Panels& panels, std::int64_t p, std::int64_t time, const int* blocks, Body body) {
-    alignas(64) T sums[kBatchBlock * kPanel];
-    const std::int64_t d_row = kLayout.stored * run_.units;
-    for (std::int64_t row = 0; row < run_.batch; row += kBatchBlock) {
-      const int rows = static_cast<int>(run_.batch - row < kBatchBlock ? run_.batch - row : kBatchBlock);
-      panels.multiply(p, view_.gates(grad_.dgates, time) + row * d_row, d_row, blocks, rows, sums);
-      for (int r = 0; r < rows; ++r) body(row + r, sums + r * kPanel);
-    }
+  // Each product is that of a panel and a half, all panels of the first half first: of two threads each gets what needs
+  // the gates of its own units only.
+  static Share products(const Panels& panels, int thread, int team) {
+    return {panels.gates ? Panels::kHalves * Panels::panels(panels.columns) : 0, thread, team};
+  }
+  void meet_if_shared(int team) {
+    if (team > Panels::kHalves) barrier_wait(barrier_, team);
+  }
+  static void pack(const Panels& panels, const void* weight, const Share& share) {
+    const std::int64_t each = Panels::panels(panels.columns);
+    for (std::int64_t i = share.begin; i < share.end; ++i)
+      panels.pack_panel(static_cast<const T*>(weight), i % each, static_cast<int>(i / each));
+  }
+
+  // The sums that came back lie in slots, [slots][halves][B][padded columns]. A step reads those of the step after it
+  // while others may be at its own products already, so there are two slots for the states and one for what is masked.
+  static constexpr int kMaskedSlot = 2;
+  static int slot_of(std::int64_t step) { return step & 1; }
+  T* returned(int slot, int half, std::int64_t row) const {
+    return static_cast<T*>(grad_.returned) +
+           ((slot * Panels::kHalves + half) * run_.batch + row) * Panels::padded(first_.columns);
+  }
+  template <int vecs>
+  LAMINA_INLINE Units<T, vecs> sum_of_halves(int slot, std::int64_t row, std::int64_t column, int n) const {
+    return load_units<vecs>(returned(slot, 0, row) + column, n) + load_units<vecs>(returned(slot, 1, row) + column, n);
+  }
+
+  void multiply(const Panels& panels, std::int64_t product, std::int64_t time, const int* blocks, int slot) const {
+    const std::int64_t each = Panels::panels(panels.columns), panel = product % each;
+    const int half = static_cast<int>(product / each);
+    panels.multiply(panel, half, view_.gates(grad_.dgates, time), kLayout.stored * run_.units, blocks, run_.batch,
+                    returned(slot, half, 0) + panel * kPanel, Panels::padded(first_.columns), false);
   }
 
   T* dh(std::int64_t row) const { return static_cast<T*>(grad_.dh) + row * run_.units; }
-  T* dseen(std::int64_t row) const { return static_cast<T*>(grad_.dseen) + row * first_.columns; }
 
-  // What reaches h from the step that saw it, and into `from_later` what reaches all that the cell showed.
+  // What reaches h from the step after `step`, which saw it, and into `from_later` what reaches all that the cell
+  // showed.
   template <int vecs>
-  LAMINA_INLINE Units<T, vecs> seen_grad(std::int64_t row, const T* seen, std::int64_t u, int n,
+  LAMINA_INLINE Units<T, vecs> seen_grad(std::int64_t step, std::int64_t row, const T* seen, std::int64_t u, int n,
                                          Units<T, vecs>* from_later) const {
-    Units<T, vecs> shown[kLayout.seen];
-    for (int k = 0; k < kLayout.seen; ++k) {
-      from_later[k] = load_units<vecs>(dseen(row) + k * run_.units + u, n);
-      shown[k] = load_units<vecs>(seen + k * run_.units + u, n);
+    for (int k = 0; k < kLayout.seen; ++k)
+      from_later[k] = sum_of_halves<vecs>(slot_of(step + 1), row, k * run_.units + u, n);
+    if constexpr (kLayout.seen == 1) {
+      return view_.template through_mask<vecs>(from_later[0], row, u, n);
+    } else {
+      Units<T, vecs> shown[kLayout.seen];
+      for (int k = 0; k < kLayout.seen; ++k) shown[k] = load_units<vecs>(seen + k * run_.units + u, n);
+      return view_.template through_mask<vecs>(Cell::show_grad(from_later, shown), row, u, n);
     }
-    return view_.template through_mask<vecs>(Cell::show_grad(from_later, shown), row, u, n);
   }
 
-  void gates_of(std::int64_t time, std::int64_t p, std::int64_t row) {
-    const std::int64_t H = run_.units, at = row * H;
+  void gates_of(std::int64_t step, std::int64_t p, std::int64_t row) {
+    const std::int64_t time = view_.time(step), H = run_.units, at = row * H;
     T* const d = view_.gates(grad_.dgates, time) + at * kLayout.stored;
     const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
     const T* const h_before = view_.state(run_.h, time, false) + at;
@@ -282,13 +306,14 @@ class Backward {
     T* const dc_row = kLayout.cell ? static_cast<T*>(grad_.dc) + at : nullptr;
     const std::int64_t at_time = time * view_.state_size() + at;
     const Movement<T> h_moves(run_.h_rate, run_.h_moves, at_time), c_moves(run_.c_rate, run_.c_moves, at_time);
-    const bool active = view_.active(row, time);
+    const bool active = view_.active(row, time), last = step + 1 == run_.steps;
     UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
       using V = Units<T, vecs>;
       V gate_gradients[kLayout.stored], from_later[kLayout.seen];
       for (V& g : gate_gradients) g = V(0);
+      for (V& g : from_later) g = V(0);
       V total = load_units<vecs>(dh_row + u, n);
-      if constexpr (kShowsMore) total = total + seen_grad<vecs>(row, seen, u, n, from_later);
+      if (!last) total = total + seen_grad<vecs>(step, row, seen, u, n, from_later);
       if (active) {
         if (dy) total = total + load_units<vecs>(dy + u, n);
         if (every) store_units<vecs>(total, every + u, n);
@@ -314,7 +339,7 @@ class Backward {
     });
   }
 
-  void second_stage(std::int64_t time, std::int64_t p, std::int64_t row, const T* sums) {
+  void second_stage(std::int64_t time, std::int64_t p, std::int64_t row) {
     if constexpr (kTwoStages) {
       if (!view_.active(row, time)) return;
       const std::int64_t H = run_.units, at = row * H;
@@ -322,30 +347,15 @@ class Backward {
       const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
       const T* const seen = view_.seen(time, false) + at * kLayout.seen;
       T* const dh_row = dh(row);
-      UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int v) {
+      UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
         using V = Units<T, vecs>;
         V stored[1], gate_gradients[1];
         stored[0] = load_units<vecs>(gates + u, n);
-        const V back = Cell::mask_grad(load_units<vecs>(sums + v, Vec<T>::width), load_units<vecs>(seen + u, n), stored,
-                                       gate_gradients);
+        const V back = Cell::mask_grad(sum_of_halves<vecs>(kMaskedSlot, row, u, n), load_units<vecs>(seen + u, n),
+                                       stored, gate_gradients);
         store_units<vecs>(load_units<vecs>(dh_row + u, n) + view_.template through_mask<vecs>(back, row, u, n),
                           dh_row + u, n);
         store_units<vecs>(gate_gradients[0], d + u, n);
-      });
-    }
-  }
-
-  // Sums of the gradients of what the first gates saw.
-  void first_stage(std::int64_t p, std::int64_t row, const T* sums) {
-    if constexpr (kShowsMore) {
-      UnitLanes::each(p * kPanel, first_.columns, kPanel, [&]<int vecs>(std::int64_t u, int n, int v) {
-        store_units<vecs>(load_units<vecs>(sums + v, Vec<T>::width), dseen(row) + u, n);
-      });
-    } else {
-      T* const to = dh(row);
-      UnitLanes::each(p * kPanel, run_.units, kPanel, [&]<int vecs>(std::int64_t u, int n, int v) {
-        const auto back = view_.template through_mask<vecs>(load_units<vecs>(sums + v, Vec<T>::width), row, u, n);
-        store_units<vecs>(load_units<vecs>(to + u, n) + back, to + u, n);
       });
     }
   }
@@ -355,7 +365,7 @@ class Backward {
     T* const to = dh(row);
     UnitLanes::each(p * kPanel, run_.units, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
       Units<T, vecs> from_later[kLayout.seen];
-      const auto back = seen_grad<vecs>(row, seen, u, n, from_later);
+      const auto back = seen_grad<vecs>(-1, row, seen, u, n, from_later);
       store_units<vecs>(load_units<vecs>(to + u, n) + back, to + u, n);
     });
   }

@@ -4,6 +4,7 @@
 #include "core/parallel.h"
 #include "cpu/gemm_micro.h"
 #include "cpu/gemm_pack.h"
+#include "kernels/rnn_program.h"
 #include "simd/pair.h"
 
 namespace lamina {
@@ -60,22 +61,26 @@ struct RowTiles {
   }
 };
 
-// One row: too few sums for the processor's pipelines, so k is dealt out to several of them in turn.
+// One row: too few sums for the processor's pipelines, so k is dealt out to several of them in turn. The row's `parts`
+// pieces of k elements each lie wherever a says, B's one behind the other.
 template <class T, int V>
-void single_row(std::int64_t k, const T* a, const T* b, T* sums, bool accumulate) {
+void single_row(std::int64_t k, int parts, const T* const* a, const T* b, T* sums, bool accumulate) {
   constexpr int W = Vec<T>::width, kTurns = V >= 8 ? 1 : 8 / V;
   Vec<T> part[kTurns][V];
   for (auto& turn : part)
     for (Vec<T>& v : turn) v = Vec<T>(T(0));
-  const auto add = [&](Vec<T>* to, std::int64_t i) {
-    const Vec<T> x(a[i]);
-    for (int v = 0; v < V; ++v) to[v] = fma(x, Vec<T>::load(b + (i * V + v) * W), to[v]);
-  };
-  std::int64_t i = 0;
-  for (; i + kTurns <= k; i += kTurns)
+  for (int p = 0; p < parts; ++p, b += k * V * W) {
+    const T* const from = a[p];
+    const auto add = [&](Vec<T>* to, std::int64_t i) {
+      const Vec<T> x(from[i]);
+      for (int v = 0; v < V; ++v) to[v] = fma(x, Vec<T>::load(b + (i * V + v) * W), to[v]);
+    };
+    std::int64_t i = 0;
+    for (; i + kTurns <= k; i += kTurns)
 #pragma GCC unroll 8
-    for (int t = 0; t < kTurns; ++t) add(part[t], i + t);
-  for (; i < k; ++i) add(part[0], i);
+      for (int t = 0; t < kTurns; ++t) add(part[t], i + t);
+    for (; i < k; ++i) add(part[0], i);
+  }
   for (int v = 0; v < V; ++v) {
     Vec<T> total = part[0][v];
     for (int t = 1; t < kTurns; ++t) total = total + part[t][v];
@@ -145,7 +150,7 @@ struct GatePanels {
       const std::int64_t part = depth - k < most ? depth - k : most;
       const T* const b = packed + (panel * depth + k) * kCols;
       if (rows == 1) {
-        single_row<T, gates * kVecs>(part, a + k, b, sums, k > 0);
+        single_row<T, gates * kVecs>(part, 1, &a, b, sums, false);
         continue;
       }
       for_each_tile(rows, kRows, [&](int row, int count) {
@@ -155,44 +160,61 @@ struct GatePanels {
   }
 };
 
-// The way back: [rows, columns] += d[rows, gate] · weight[gate], for panels of the sum's columns.
+// The way back: what the gates' gradients give to each column of what the gates saw, d[rows, gates · units] · weight,
+// for panels of these columns. It comes in two sums, over the first half of the units and over the second: two threads
+// then have only sums to tell each other, a few for each row, and not all gradients.
 template <class T>
 struct ReturnPanels {
-  T* packed;  // [panels][gates][units][kTileCols]
+  static constexpr int kHalves = 2, kPanel = kTileCols<T>;
+  T* packed;  // [panels][halves][gates][units of the half][kPanel]
   std::int64_t columns, units;
   int gates;
 
-  static std::int64_t panels(std::int64_t columns) { return (columns + kTileCols<T> - 1) / kTileCols<T>; }
-  std::int64_t packed_size() const { return panels(columns) * gates * units * kTileCols<T>; }
-
-  T* at(std::int64_t panel, int gate) const { return packed + (panel * gates + gate) * units * kTileCols<T>; }
-  void pack_panel(const T* weight, std::int64_t panel) const {
-    const std::int64_t first = panel * kTileCols<T>, left = columns - first;
-    const int lanes = static_cast<int>(left < kTileCols<T> ? left : kTileCols<T>);
-    for (int g = 0; g < gates; ++g)
-      pack(at(panel, g), kTileCols<T>, weight + g * units * columns + first, 1, columns, lanes, left, units);
+  static std::int64_t panels(std::int64_t columns) { return (columns + kPanel - 1) / kPanel; }
+  static std::int64_t padded(std::int64_t columns) { return panels(columns) * kPanel; }
+  std::int64_t packed_size() const { return gates * units * padded(columns); }
+  // The halves are whole panels of units, so that a thread of two that owns half of these owns a half.
+  static std::int64_t first_unit(std::int64_t units, int half) {
+    const std::int64_t unit = panels(units) * half / kHalves * kPanel;
+    return unit < units ? unit : units;
   }
-  // sums[rows][kTileCols] = Σ over gates of d[rows, blocks[gate] · units …] · weight
-  void multiply(std::int64_t panel, const T* d, std::int64_t d_row, const int* blocks, int rows, T* sums) const {
-    const std::int64_t most =
-        rows == 1 ? units * gates : kPanelBytes / static_cast<std::int64_t>(kTileCols<T> * sizeof(T));
-    for (int g = 0, end; g < gates; g = end) {
-      for (end = g + 1; end < gates && blocks[end] == blocks[end - 1] + 1;) ++end;  // as one long sum
-      const std::int64_t all = (end - g) * units;
-      for (std::int64_t k = 0; k < all; k += most) {
-        const std::int64_t depth = all - k < most ? all - k : most;
-        const T *const from = d + blocks[g] * units + k, *const b = at(panel, g) + k * kTileCols<T>;
-        const bool accumulate = g > 0 || k > 0;
-        if (rows == 1) {
-          single_row<T, kTileVecs>(depth, from, b, sums, accumulate);
-          continue;
-        }
-        for_each_tile(rows, kTileRows, [&](int row, int count) {
-          tile_kernel<T>(WalkA::rows, count, kTileVecs)(depth, from + row * d_row, d_row, b, kTileCols<T>,
-                                                        sums + row * kTileCols<T>, kTileCols<T>, accumulate);
-        });
-      }
+
+  T* at(std::int64_t panel, int half) const {
+    return packed + (panel * units + first_unit(units, half)) * gates * kPanel;
+  }
+  void pack_panel(const T* weight, std::int64_t panel, int half) const {
+    const std::int64_t column = panel * kPanel, left = columns - column;
+    const std::int64_t first = first_unit(units, half), count = first_unit(units, half + 1) - first;
+    const int lanes = static_cast<int>(left < kPanel ? left : kPanel);
+    for (int g = 0; g < gates; ++g)
+      pack(at(panel, half) + g * count * kPanel, kPanel, weight + (g * units + first) * columns + column, 1, columns,
+           lanes, left, count);
+  }
+  // sums[rows][…, kPanel] = or += Σ over gates and the half's units of d[rows, blocks[gate] · units …] · weight
+  void multiply(std::int64_t panel, int half, const T* d, std::int64_t d_row, const int* blocks, std::int64_t rows,
+                T* sums, std::int64_t sums_row, bool accumulate) const {
+    const std::int64_t first = first_unit(units, half), count = first_unit(units, half + 1) - first;
+    const T* b = at(panel, half);
+    if (rows == 1) {
+      const T* from[kProgramGates];
+      for (int g = 0; g < gates; ++g) from[g] = d + blocks[g] * units + first;
+      return single_row<T, kTileVecs>(count, gates, from, b, sums, accumulate);
     }
+    const std::int64_t most = kPanelBytes / static_cast<std::int64_t>(kPanel * sizeof(T));
+    for (int g = 0; g < gates; ++g)
+      for (std::int64_t k = 0; k < count || (k == 0 && g == 0); k += most) {
+        const std::int64_t depth = count - k < most ? count - k : most;
+        const T* const from = d + blocks[g] * units + first + k;
+        for (std::int64_t row = 0; row < rows; row += kBatchBlock) {
+          const int many = static_cast<int>(rows - row < kBatchBlock ? rows - row : kBatchBlock);
+          for_each_tile(many, kTileRows, [&](int r, int high) {
+            tile_kernel<T>(WalkA::rows, high, kTileVecs)(depth, from + (row + r) * d_row, d_row, b, kPanel,
+                                                         sums + (row + r) * sums_row, sums_row,
+                                                         accumulate || g > 0 || k > 0);
+          });
+        }
+        b += depth * kPanel;
+      }
   }
 };
 

@@ -225,7 +225,8 @@ class ProgramBackward {
     CellRegisters<T> registers;
     Slots<T> slots(run_.program, registers);
     for (std::int64_t p = mine.begin; p < mine.end && !run_.is_packed; ++p)
-      panels_.pack_panel(static_cast<const T*>(run_.weight), p);
+      for (int half = 0; half < Panels::kHalves; ++half)
+        panels_.pack_panel(static_cast<const T*>(run_.weight), p, half);
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
       for (std::int64_t row = rows.begin * kRowBlock; row < rows.end * kRowBlock && row < run_.batch; ++row)
@@ -313,7 +314,9 @@ class ProgramBackward {
     const std::int64_t d_row = run_.stored * run_.units;
     for (std::int64_t first = 0; first < run_.batch; first += kBatchBlock) {
       const int rows = static_cast<int>(run_.batch - first < kBatchBlock ? run_.batch - first : kBatchBlock);
-      panels_.multiply(p, view_.blocks(grad_.dblocks, time, first), d_row, run_.columns, rows, sums);
+      for (int half = 0; half < Panels::kHalves; ++half)
+        panels_.multiply(p, half, view_.blocks(grad_.dblocks, time, first), d_row, run_.columns, rows, sums,
+                         kTileCols<T>, half > 0);
       for (int r = 0; r < rows; ++r) {
         T* const to = dstate(0, first + r);
         Lanes<V::width>::each(p * kTileCols<T>, run_.units, kTileCols<T>, [&]<int vecs>(std::int64_t u, int n, int v) {

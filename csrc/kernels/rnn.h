@@ -78,6 +78,7 @@ struct RnnRun {
   const void* second;     // of the others, [second H, H], or null
   void* packed;           // work space of packed_bytes(), or what `pack` left there
   bool is_packed;
+  bool keeps_gates;             // for backward
   void* gates;                  // [T, B, stored, H]; forward turns the inputs' share into what backward needs
   void* h;                      // [T + 1, B, H], the first state filled in
   void* c;                      // likewise, or null
@@ -94,14 +95,15 @@ struct RnnGradRun {
   void* dgates;    // [T, B, stored, H]: receives the gradients of the gates before their activations
   const void* dy;  // gradients of the states after each time, rows of H at dy_step and dy_row; null: none
   std::int64_t dy_step, dy_row;
-  void* dh;     // [B, H]: in: the gradient of the last h, out: of the first
-  void* dc;     // likewise, or null
-  void* every;  // [T, B, H]: receives the gradient of h after each time; or null
-  void* dseen;  // [B, seen H] of zeros, for cells that show more than h; or null
+  void* dh;        // [B, H]: in: the gradient of the last h, out: of the first
+  void* dc;        // likewise, or null
+  void* every;     // [T, B, H]: receives the gradient of h after each time; or null
+  void* returned;  // work space of returned_bytes()
 };
 
 struct RnnTable {
   std::size_t (*packed_bytes)(RnnCell cell, DType dtype, std::int64_t units);  // enough for both directions of travel
+  std::size_t (*returned_bytes)(RnnCell cell, DType dtype, std::int64_t batch, std::int64_t units);
   // By cell and type; float32 and float64 only. `pack` is for weights that serve several forward runs.
   void (*pack[kRnnCells][kDTypeCount])(void* packed, const void* weight, const void* second, std::int64_t units);
   void (*forward[kRnnCells][kDTypeCount])(RnnRun run);

@@ -186,10 +186,12 @@ class Sweep {
     };
     dh = begin(dh_last);
     if (layout_.cell) dc = begin(dc_last);
-    if (layout_.seen > 1) dseen_ = zeros({s.run.batch, layout_.seen * s.run.units}, gates);
     dy_ = !dy.defined() || dy.strides()[2] == 1 || s.run.units == 1 ? dy : contiguous(dy);
-    packed_ = empty({static_cast<std::int64_t>(table.packed_bytes(s.cell, gates.dtype(), s.run.units))}, DType::u8,
-                    gates.device());
+    const auto work_space = [&](std::size_t bytes) {
+      return empty({static_cast<std::int64_t>(bytes)}, DType::u8, gates.device());
+    };
+    packed_ = work_space(table.packed_bytes(s.cell, gates.dtype(), s.run.units));
+    returned_ = work_space(table.returned_bytes(s.cell, gates.dtype(), s.run.batch, s.run.units));
     // What a cell shows beside h is not carried over.
     length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch);
     dgates_ = empty({length_, s.run.batch, layout_.stored * s.run.units}, gates.dtype(), gates.device());
@@ -243,7 +245,7 @@ class Sweep {
     run.dy_row = rows.defined() ? rows.strides()[1] : 0;
     run.dh = dh.data();
     run.dc = data_or_null(dc);
-    run.dseen = data_or_null(dseen_);
+    run.returned = returned_.data();
     run.every = every_.defined() ? narrow(every_, 0, part.first, part.steps).data() : nullptr;
     const auto kernel =
         kernels(dgates.device()).rnn.backward[static_cast<int>(s_.cell)][static_cast<int>(dgates.dtype())];
@@ -253,7 +255,7 @@ class Sweep {
   const Saved& s_;
   const RnnLayout layout_;
   const Tensor every_;
-  Tensor dseen_, dy_, packed_, dgates_;
+  Tensor dy_, packed_, returned_, dgates_;
   std::int64_t length_;
 };
 
@@ -412,6 +414,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
 
     RnnRun run{};
     run.is_packed = kept.defined();
+    run.keeps_gates = recorded;
     run.steps = T, run.batch = B, run.units = H;
     run.reverse = reverse;
     run.options = options;
