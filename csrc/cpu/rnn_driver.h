@@ -201,7 +201,8 @@ class Backward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
   static constexpr int kPanel = kTileCols<T>;
-  using UnitLanes = Lanes<Vec<T>::width, kUnitsAtOnce<T>>;
+  // Backward has one function to wait for, tanh of c; without it two vectors at once would only crowd the registers.
+  using UnitLanes = Lanes<Vec<T>::width, kLayout.cell ? kUnitsAtOnce<T> : 1>;
   using Panels = ReturnPanels<T>;
 
  public:

@@ -230,7 +230,7 @@ struct HeldUnits<T, 2> {
 template <class T, int vecs>
 using Units = typename HeldUnits<T, vecs>::type;
 template <class T>
-constexpr int kUnitsAtOnce = sizeof(T) == 4 ? 2 : 1;  // functions of doubles go lane by lane
+constexpr int kUnitsAtOnce = sizeof(T) == 4 && kTarget != Target::scalar ? 2 : 1;  // else functions go lane by lane
 
 template <int vecs, class T>
 LAMINA_INLINE Units<T, vecs> load_units(const T* p, int n) {
