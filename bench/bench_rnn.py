@@ -102,16 +102,22 @@ def variant_step(switches: dict[str, bool], c: torch.Tensor, gates: torch.Tensor
 
 def torch_loop(layer: Layer, switches: dict[str, bool]) -> tuple[Callable[[Any], Any], Any, list[Any]]:
     w, u, b, d = (torch.tensor(a, requires_grad=True) for a in layer.weights().values())
+    gains, normed = torch.ones_like(b, requires_grad=True), switches.get("layer_norm", False)
+
+    def norm(gates: torch.Tensor) -> torch.Tensor:
+        each = torch.nn.functional.layer_norm(gates.unflatten(1, (4, layer.units)), (layer.units,))
+        return torch.addcmul(b + d, gains, each.flatten(1))
 
     def run(x: torch.Tensor) -> torch.Tensor:
         h = c = torch.zeros(layer.batch, layer.units)
         outputs = []
-        for share in torch.nn.functional.linear(x, w, b + d):
-            h, c = variant_step(switches, c, torch.addmm(share, h, u.t()))
+        for share in torch.nn.functional.linear(x, w, None if normed else b + d):
+            gates = torch.addmm(share, h, u.t())
+            h, c = variant_step(switches, c, norm(gates) if normed else gates)
             outputs.append(h)
         return torch.stack(outputs)
 
-    return run, torch.tensor(layer.input(), requires_grad=True), [w, u, b, d]
+    return run, torch.tensor(layer.input(), requires_grad=True), [w, u, b, d, *([gains] if normed else [])]
 
 
 # ---- JAX, ONNX Runtime: where they are installed ----
@@ -369,6 +375,7 @@ VARIANTS: dict[str, dict[str, bool]] = {
     "no forget gate": {"forget_gate": False},
     "no output gate": {"output_gate": False},
     "coupled": {"coupled": True},
+    "layer norm": {"layer_norm": True},
 }
 
 
@@ -396,7 +403,8 @@ def cases() -> Iterator[Case]:
         yield one_layer(layer, True)
     for name in VARIANTS:
         yield variant(lstm, name)
-    yield variant(single_lstm, "coupled")
+    for name in ("coupled", "layer norm"):
+        yield variant(single_lstm, name)
     yield variant_beside_plain(lstm, peephole=True)
     yield variant_beside_plain(lstm, coupled=True)
     yield variant_beside_plain(gru, reset_after=False)
