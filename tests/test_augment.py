@@ -116,6 +116,15 @@ def test_colours(images):
     )  # fmt: skip
     np.testing.assert_allclose(augment.ToFloat(0.5)(images).numpy(), wide / 2, rtol=1e-6)
 
+    changed = augment.Normalize(mean, std)  # a map that was kept belongs to the numbers, not to the object
+    changed(images)
+    changed.mean = tuple(2 * m for m in mean)
+    both = augment.Compose([augment.ToFloat(1 / white), changed])
+    np.testing.assert_allclose(
+        both(images).numpy(), (wide / white - 2 * np.reshape(mean, shape)) / np.reshape(std, shape),
+        rtol=1e-5, atol=1e-5,
+    )  # fmt: skip
+
     jitter = augment.ColorJitter(0.4, 0.3, 0.5)
     b, c, s = (augment._uniform(len(images), 1 - r, 1 + r, g) for g in [seeded()] for r in (0.4, 0.3, 0.5))
     grey = np.array([0.299, 0.587, 0.114]) if channels == 3 else np.full(channels, 1 / channels)

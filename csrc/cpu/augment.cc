@@ -188,7 +188,8 @@ void recolour(Colours c, Out* out) {
   for_images(c.images, c.channels * c.pixels, [&](std::int64_t n) {
     const In* x = static_cast<const In*>(c.x) + n * c.channels * c.pixels;
     Out* y = out + n * c.channels * c.pixels;
-    const float *m = c.matrices + n * c.channels * c.channels, *offset = c.offsets + n * c.channels;
+    const std::int64_t map = c.maps == 1 ? 0 : n;
+    const float *m = c.matrices + map * c.channels * c.channels, *offset = c.offsets + map * c.channels;
     if (is_diagonal(m, c.channels)) {
       for (std::int64_t k = 0; k < c.channels; ++k) {
         const V by(m[k * c.channels + k]), add(offset[k]);

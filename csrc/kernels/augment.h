@@ -23,7 +23,8 @@ struct Sampling {
 struct Colours {
   std::int64_t images, channels, pixels;
   const void* x;
-  const float *matrices, *offsets;  // (images, channels, channels), (images, channels)
+  const float *matrices, *offsets;  // (maps, channels, channels), (maps, channels)
+  std::int64_t maps;                // as many as images, or one for all
 };
 constexpr std::int64_t kMostColours = 16;  // channels
 

@@ -24,7 +24,7 @@ Tensor checked(const char* op, const char* name, const Tensor& t, DType type, co
 
 Colours colours_of(const char* op, const Tensor& x) {
   check(x.shape()[1] <= kMostColours, op, ": at most ", kMostColours, " channels, got images ", x.shape());
-  return {x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3], x.data(), nullptr, nullptr};
+  return {x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3], x.data(), nullptr, nullptr, 0};
 }
 
 const AugmentTable& table(const Tensor& x) { return kernels(x.device()).augment; }
@@ -67,9 +67,11 @@ Tensor recolour(const Tensor& images, const Tensor& matrices, const Tensor& offs
   check_images(op, images);
   const Tensor x = contiguous(detach(images));
   const std::int64_t n = x.shape()[0], channels = x.shape()[1];
-  const Tensor m = checked(op, "matrices", matrices, DType::f32, {n, channels, channels}),
-               o = checked(op, "offsets", offsets, DType::f32, {n, channels});
+  const std::int64_t maps = matrices.ndim() > 0 && matrices.shape()[0] == 1 ? 1 : n;
+  const Tensor m = checked(op, "matrices", matrices, DType::f32, {maps, channels, channels}),
+               o = checked(op, "offsets", offsets, DType::f32, {maps, channels});
   Colours c = colours_of(op, x);
+  c.maps = maps;
   c.matrices = m.data<float>(), c.offsets = o.data<float>();
   const Tensor y = empty(x.shape(), to_float ? DType::f32 : x.dtype(), x.device());
   if (y.numel() == 0) return y;

@@ -8,6 +8,7 @@ its own random numbers, which depend on the generator's seed and offset and on t
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import lamina
@@ -286,10 +287,36 @@ class _Colours(Augmentation):
         raise NotImplementedError
 
 
+class _Fixed(_Colours):
+    """A map that is the same for all images; equal ones are interchangeable."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+
+@lru_cache(maxsize=64)
+def _fixed_map(run: tuple[_Fixed, ...], channels: int, white: float) -> tuple[Tensor, Tensor]:
+    """One map for all images: for a fast kernel, making one for each takes as long as what it is for."""
+    import numpy as np
+
+    matrices, offsets = np.eye(channels)[None], np.zeros((1, channels))
+    for t in run:
+        matrices, offsets = t.change(matrices, offsets, None, white, None)
+        white = 1.0 if t.to_float else white
+    return lamina.from_numpy(matrices.astype(np.float32)), lamina.from_numpy(offsets.astype(np.float32))
+
+
 def _recoloured(x: Tensor, run: list[_Colours], generator: Generator | None) -> Tensor:
     import numpy as np
 
     n, channels = x.shape[:2]
+    to_float = any(t.to_float for t in run)
+    if all(isinstance(t, _Fixed) for t in run):
+        by, add = _fixed_map(tuple(run), channels, 255.0 if x.dtype == lamina.uint8 else 1.0)
+        return _C._recolour(x, by, add, to_float)
     matrices, offsets = np.tile(np.eye(channels), (n, 1, 1)), np.zeros((n, channels))
     first: list[np.ndarray] = []
 
@@ -303,7 +330,7 @@ def _recoloured(x: Tensor, run: list[_Colours], generator: Generator | None) -> 
         matrices, offsets = t.change(matrices, offsets, means, white, generator)
         white = 1.0 if t.to_float else white
     by, add = (lamina.from_numpy(a.astype(np.float32)) for a in (matrices, offsets))
-    return _C._recolour(x, by, add, any(t.to_float for t in run))
+    return _C._recolour(x, by, add, to_float)
 
 
 def _greys(channels: int) -> np.ndarray:
@@ -378,7 +405,7 @@ class PCAColorShift(_Colours):
         return matrices, offsets + (drawn * deviations) @ axes.T * white
 
 
-class ToFloat(_Colours):
+class ToFloat(_Fixed):
     """To float32 times `scale`: bytes come to lie between 0 and 1."""
 
     to_float = True
@@ -392,7 +419,7 @@ class ToFloat(_Colours):
         return matrices * self.scale, offsets * self.scale
 
 
-class Normalize(_Colours):
+class Normalize(_Fixed):
     """(x − mean) / std of each channel, float32. Bytes count as parts of 255."""
 
     to_float = True
@@ -400,7 +427,7 @@ class Normalize(_Colours):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         if len(mean) != len(std) or not all(s > 0 for s in std):
             raise ValueError(f"Normalize: expected as many means as positive deviations, got {mean} and {std}")
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
 
     def change(
         self, matrices: np.ndarray, offsets: np.ndarray, means: Any, white: float, generator: Generator | None
