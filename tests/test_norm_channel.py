@@ -207,6 +207,39 @@ def test_layers_like_pytorch():
         assert repr(ours).startswith(f"{name}({args[0]}, ")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("own", ["float32", "half"])
+def test_half_types_are_computed_in_float32(dtype, own):
+    """Also with parameters and running statistics that stay in float32."""
+    own = getattr(lamina, dtype if own == "half" else own)
+    images = lamina.randn(4, 6, 5, 5).to(dtype)
+    for make in (lambda: nn.BatchNorm2d(6), lambda: nn.GroupNorm(3, 6), lambda: nn.InstanceNorm2d(6, affine=True)):
+        ours, wide = make().to(own), make()
+        for training in (True, False):
+            ours.train(training), wide.train(training)
+            x, x0 = images.clone().requires_grad_(), images.to("float32").requires_grad_()
+            y, y0 = ours(x), wide(x0)
+            assert y.dtype == x.dtype
+            dy = lamina.randn(*y.shape).to(dtype)
+            y.backward(dy), y0.backward(dy.to("float32"))
+            pairs = [(y.detach(), y0.detach()), (x.grad, x0.grad), (ours.weight.grad, wide.weight.grad)]
+            pairs += [(a, b) for a, b in zip(ours.buffers(), wide.buffers(), strict=True) if a.dtype != lamina.int64]
+            for got, want in pairs:  # what was rounded on the way in evaluation are the running statistics
+                error = 2.0**-8 if dtype == "bfloat16" else 2.0**-11
+                scale = 4 * error * max(1.0, want.abs().max().item())
+                np.testing.assert_allclose(got.to("float32").numpy(), want.numpy(), rtol=0, atol=scale)
+
+
+def test_replays_update_running_statistics_of_half_the_width():
+    layer, twin = (nn.BatchNorm2d(3).to(lamina.bfloat16) for _ in range(2))
+    step = lamina.capture(lambda x: layer(x))
+    for _ in range(4):
+        x = lamina.randn(2, 3, 4, 4).to("bfloat16")
+        step(x), twin(x)
+        assert layer.running_var.to("float32").tolist() == twin.running_var.to("float32").tolist()
+    assert layer.running_var.to("float32").tolist() != [1.0, 1.0, 1.0]
+
+
 def test_replays_update_running_statistics():
     eager, replayed = nn.BatchNorm2d(3, momentum=None), nn.BatchNorm2d(3, momentum=None)
 

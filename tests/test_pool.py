@@ -382,8 +382,34 @@ def test_wrong_calls(call, message):
 
 
 def test_integers_are_refused():
-    with pytest.raises(TypeError, match="max_pool2d: input must be float32 or float64, got int64"):
+    with pytest.raises(TypeError, match="max_pool2d: input must be float32, float64, float16 or bfloat16, got int64"):
         F.max_pool2d(lamina.ones(1, 1, 4, 4, dtype=lamina.int64), 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: F.max_pool2d(x, 3, 2, 1),
+        lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
+        lambda x: F.avg_pool2d(x, 3, 2),
+        lambda x: F.adaptive_max_pool2d(x, 3),
+        lambda x: F.adaptive_avg_pool2d(x, 3),
+        lambda x: F.interpolate(x, (9, 5)),
+        lambda x: F.interpolate(x, (9, 5), mode="bilinear"),
+    ],
+)
+def test_half_types_are_computed_in_float32(f, dtype):
+    half = lamina.randn(2, 3, 7, 8).to(dtype)
+    wide, half = half.to("float32").requires_grad_(), half.requires_grad_()
+    y, want = f(half), f(wide)
+    assert y.dtype == half.dtype
+    np.testing.assert_array_equal(y.detach().to("float32").numpy(), want.to(dtype).detach().to("float32").numpy())
+    dy = lamina.randn(*y.shape).to(dtype)
+    y.backward(dy)
+    want.backward(dy.to("float32"))
+    assert half.grad.dtype == half.dtype
+    np.testing.assert_array_equal(half.grad.to("float32").numpy(), wide.grad.to(dtype).to("float32").numpy())
 
 
 def test_the_same_bits_on_any_number_of_threads_and_in_a_replay(set_threads):

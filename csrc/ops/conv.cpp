@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "ops/elementwise.h"
+#include "ops/half.h"
 #include "ops/place_of_gradient.h"
 #include "ops/view.h"
 
@@ -159,9 +160,6 @@ Tensor bias_gradient(const char* op, const Tensor& dy, const Tensor& saved, std:
 }
 
 // ---- checks shared by both directions ----
-
-bool is_half(const Tensor& t) { return t.dtype() == DType::f16 || t.dtype() == DType::bf16; }
-Tensor widened(const Tensor& t) { return t.defined() ? to_dtype(t, DType::f32) : t; }
 
 void check_like(const char* op, const char* name, const Tensor& t, const Tensor& x) {
   check_as(ErrorKind::type, t.dtype() == x.dtype(), op, ": ", name, " must be of input's type, ", name_of(x.dtype()),

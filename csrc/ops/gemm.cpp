@@ -6,6 +6,7 @@
 #include "kernels/gemm.h"
 #include "ops/elementwise.h"
 #include "ops/gemm_pack_cache.h"
+#include "ops/half.h"
 #include "ops/loops.h"
 #include "ops/place_of_gradient.h"
 #include "ops/reduce.h"
@@ -93,9 +94,6 @@ Tensor product_gradient_a(const Tensor& dy, const Tensor& b, const Dims& shape, 
 Tensor product_gradient_b(const Tensor& dy, const Tensor& a, const Dims& shape, double alpha) {
   return sum_to(product(transpose(a, -2, -1), dy, alpha), shape);
 }
-
-bool is_half(const Tensor& t) { return t.dtype() == DType::f16 || t.dtype() == DType::bf16; }
-Tensor widened(const Tensor& t) { return t.defined() ? to_dtype(t, DType::f32) : t; }
 
 Tensor product(const Tensor& a, const Tensor& b, double alpha) {
   check_types("matmul", a, b);

@@ -3,14 +3,15 @@
 #include "core/stream.h"
 #include "kernels/norm.h"
 #include "ops/elementwise.h"
+#include "ops/half.h"
 #include "ops/norm.h"
 
 namespace lamina {
 namespace {
 
 void check_input(const char* op, const Tensor& x, int least) {
-  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64, op,
-           ": input must be float32 or float64, got ", name_of(x.dtype()));
+  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64 || is_half(x), op,
+           ": input must be float32, float64, float16 or bfloat16, got ", name_of(x.dtype()));
   check(x.ndim() >= least, op, ": input must be (N, C, …), got shape ", x.shape());
 }
 
@@ -18,8 +19,9 @@ void check_of_channels(const char* op, const char* name, const Tensor& t, const 
   if (!t.defined()) return;
   check(t.shape() == Dims{x.shape()[1]}, op, ": ", name, " must have one element to each of input's ", x.shape()[1],
         " channels, got shape ", t.shape());
-  check_as(ErrorKind::type, t.dtype() == x.dtype(), op, ": ", name, " must be ", name_of(x.dtype()),
-           " like input, got ", name_of(t.dtype()));
+  check_as(ErrorKind::type, t.dtype() == x.dtype() || (is_half(x) && t.dtype() == DType::f32), op, ": ", name,
+           " must be ", name_of(x.dtype()), is_half(x) ? " like input or float32, got " : " like input, got ",
+           name_of(t.dtype()));
   check(t.device() == x.device(), op, ": ", name, " is on ", t.device(), ", input on ", x.device());
 }
 
@@ -49,6 +51,22 @@ void check_running(const char* name, const Tensor& t, bool updated) {
   if (updated) check_writable("batch_norm", t);
 }
 
+// In float32; running statistics of half the width are converted both ways.
+Tensor widened_batch_norm(const Tensor& input, const BatchNorm& n) {
+  BatchNorm wide = n;
+  wide.weight = widened(n.weight), wide.bias = widened(n.bias), wide.residual = widened(n.residual);
+  wide.running_mean = widened(n.running_mean), wide.running_var = widened(n.running_var);
+  const Tensor y = batch_norm(widened(input), wide);
+  const auto put_back = [&](const Tensor& running, const Tensor& updated) {
+    if (!n.training || !running.defined() || !is_half(running)) return;
+    write_copy(running, updated);
+    bump_version(running);
+  };
+  put_back(n.running_mean, wide.running_mean);
+  put_back(n.running_var, wide.running_var);
+  return to_dtype(y, input.dtype());
+}
+
 }  // namespace
 
 Tensor batch_norm(const Tensor& input, const BatchNorm& n) {
@@ -71,6 +89,7 @@ Tensor batch_norm(const Tensor& input, const BatchNorm& n) {
         ": momentum must be a number, or the number of batches as one int64");
   check_running("running_mean", n.running_mean, n.training);
   check_running("running_var", n.running_var, n.training);
+  if (is_half(input)) return widened_batch_norm(input, n);
 
   const Tensor x = contiguous(input), w = packed(n.weight), b = packed(n.bias), residual = packed(n.residual);
   const Tensor y = empty(shape, x.dtype(), x.device());
@@ -127,6 +146,8 @@ Tensor group_norm(const Tensor& input, std::int64_t groups, const Tensor& weight
   check_of_channels(op, "weight", weight, input);
   check_of_channels(op, "bias", bias, input);
   check(eps >= 0, op, ": eps must not be negative, got ", eps);
+  if (is_half(input))
+    return to_dtype(group_norm(widened(input), groups, widened(weight), widened(bias), eps), input.dtype());
   const Tensor x = contiguous(input), w = packed(weight), b = packed(bias);
   const Tensor y = empty(x.shape(), x.dtype(), x.device());
   const Tensor statistics = empty({x.shape()[0], groups, kRowStatistics}, x.dtype(), x.device());

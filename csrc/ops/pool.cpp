@@ -5,6 +5,7 @@
 #include "core/stream.h"
 #include "kernels/pool.h"
 #include "ops/elementwise.h"
+#include "ops/half.h"
 
 namespace lamina {
 namespace {
@@ -17,8 +18,8 @@ constexpr const char* kShapes[] = {"", "(N, C, L) or (C, L)", "(N, C, H, W) or (
                                    "(N, C, D, H, W) or (C, D, H, W)"};
 
 void check_input(const char* op, int dims, const Tensor& x) {
-  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64, op,
-           ": input must be float32 or float64, got ", name_of(x.dtype()));
+  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64 || is_half(x), op,
+           ": input must be float32, float64, float16 or bfloat16, got ", name_of(x.dtype()));
   check(x.ndim() == dims + 1 || x.ndim() == dims + 2, op, ": input must be ", kShapes[dims], ", got shape ", x.shape());
 }
 
@@ -109,7 +110,10 @@ void record_linear(const char* op, const Tensor& x, const Tensor& y, const Geome
   });
 }
 
+ValuesIndices narrowed(const ValuesIndices& both, DType dtype) { return {to_dtype(both.values, dtype), both.indices}; }
+
 ValuesIndices indexed_max(const char* op, const Pool& p, int dims, const Tensor& input) {
+  if (is_half(input)) return narrowed(indexed_max(op, p, dims, widened(input)), input.dtype());
   const Tensor x = contiguous(input), y = empty(pooled_shape(x, dims, p), x.dtype(), x.device());
   const Tensor indices = empty(y.shape(), DType::i64, x.device());
   if (y.numel() > 0)
@@ -127,6 +131,7 @@ ValuesIndices indexed_max(const char* op, const Pool& p, int dims, const Tensor&
 }
 
 Tensor average(const char* op, const Pool& p, int dims, const Tensor& input) {
+  if (is_half(input)) return to_dtype(average(op, p, dims, widened(input)), input.dtype());
   const Tensor x = contiguous(input), y = empty(pooled_shape(x, dims, p), x.dtype(), x.device());
   if (y.numel() > 0) current_stream().launch(slot(op, x, &PoolTable::average), p, x.data(), y.data());
   record_linear(op, x, y, p, slot(op, x, &PoolTable::average_grad));
@@ -138,6 +143,7 @@ Tensor average(const char* op, const Pool& p, int dims, const Tensor& input) {
 ValuesIndices max_pool(int dims, const Tensor& input, const PoolArguments& a, bool return_indices) {
   const char* op = kMaxNames[dims];
   const Pool p = pool_of(op, dims, input, a);
+  if (is_half(input)) return narrowed(max_pool(dims, widened(input), a, return_indices), input.dtype());
   std::int64_t places = 1;
   bool small = true;
   for (const PoolAxis& axis : p.axis) {
@@ -190,6 +196,7 @@ Tensor resize(const Tensor& input, const Dims& size, const double* factors, Resa
   check(dims >= 1 && dims <= 3 && input.ndim() == dims + 2, op, ": input must be (N, C, …) with one size to each of 1 ",
         "to 3 dimensions, got shape ", input.shape(), " and size ", size);
   check_input(op, dims, input);
+  if (is_half(input)) return to_dtype(resize(widened(input), size, factors, how), input.dtype());
   Resize r{planes_of(input, dims), {}};
   Dims shape = input.shape();
   for (int i = 0; i < dims; ++i) {
