@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the tests in this folder: run.sh FOLDER TARGET. Of csrc/simd, for an instruction set; neon is
 # cross-compiled and emulated where the machine is no Arm, and every kernel of csrc/cpu is then compiled for it, too.
-# TARGET cuda: of the index arithmetic of csrc/cuda, which needs no CUDA.
+# TARGET cuda: of the kernels of products and convolutions and their index arithmetic, run on the CPU.
 # TARGET threads: of csrc/core/parallel.cpp and barrier.cpp, with and without ThreadSanitizer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,16 +19,20 @@ if [ "$target" = threads ]; then
 fi
 if [ "$target" = cuda ]; then
   flags="-std=c++20 -O1 -g1 -mavx2 -mfma -mf16c -ffp-contract=off -Icsrc -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas"
-  flags="$flags -DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1"
+  flags="$flags -U_FORTIFY_SOURCE -DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1"
   units="csrc/cuda/emulate.cc csrc/cuda/channel_sums.cu $(ls csrc/cuda/gemm_*.cu csrc/cuda/conv_*.cu | grep -v _sm90)"
-  printf '%s\n' $units tests/cpp/test_cuda_*.cc | xargs -P 2 -I{} sh -c "$compiler $flags -x c++ -c {} -o $folder/\$(basename {}).o"
+  rm -f "$folder"/*.cu.o "$folder/kernels.a"
+  printf '%s\n' $units tests/cpp/test_cuda_*.cc |
+    xargs -P "$(nproc)" -I{} sh -c "$compiler $flags -x c++ -c {} -o $folder/\$(basename {}).o"
+  ar rcs "$folder/kernels.a" "$folder"/*.cu.o "$folder/emulate.cc.o"
   for test in tests/cpp/test_cuda_*.cc; do
     name=$(basename "$test" .cc)
-    $compiler "$folder/$name.cc.o" $(for unit in $units; do echo "$folder/$(basename "$unit").o"; done) -o "$folder/$name"
-    for order in 0 1 2; do for copies in at-once late; do
-      echo "$name, order $order, copies $copies"
-      LAMINA_EMULATE_ORDER=$order LAMINA_EMULATE_COPIES=$copies "$folder/$name" $((order + 1))
-    done; done
+    $compiler "$folder/$name.cc.o" "$folder/kernels.a" -o "$folder/$name"
+    for order in 0 1 2; do
+      copies=$([ $order = 0 ] && echo at-once || echo late)
+      echo "$name, threads in order $order, copies land $copies"
+      LAMINA_EMULATE_ORDER=$order LAMINA_EMULATE_COPIES=$copies "$folder/$name" $((order + 1)) 5
+    done
   done
   exit
 fi
