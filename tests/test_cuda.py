@@ -26,7 +26,7 @@ def test_no_library_means_no_devices(tmp_path: Path):
     assert done.returncode == 0 and done.stdout.startswith("False 0 device cuda: lamina's CUDA library is not here")
     done = run(MAKE, missing)
     assert "RuntimeError: device cuda: lamina's CUDA library is not here" in done.stderr
-    assert "pip install lamina[cuda13]" in done.stderr and "nowhere.so" in done.stderr
+    assert "docs/cuda.md" in done.stderr and "nowhere.so" in done.stderr
 
 
 def test_a_library_that_is_something_else(tmp_path: Path):

@@ -380,9 +380,6 @@ def test_conversions():
     for bad in ("int3", 3, None, lamina.nn):
         with pytest.raises(TypeError, match="to: expected a dtype, a device or a Tensor"):
             x.to(bad)
-    for move in (lambda: x.to("cuda"), lambda: x.cuda(), lambda: x.to(device="cuda:1")):
-        with pytest.raises(RuntimeError, match="device cuda"):
-            move()
 
 
 def test_conversions_pass_gradients():

@@ -54,7 +54,7 @@ while [ $running -gt 0 ]; do wait -n; running=$((running - 1)); done
 if [ "$kind" = cuda ]; then
   nvcc -shared -cudart static $(sort "$list") -o "$folder/$name.part"
 else
-  ${CXX:-g++} -shared -fPIC $(sort "$list") -o "$folder/$name.part"
+  ${CXX:-g++} -shared -fPIC -Wl,--no-undefined $(sort "$list") -o "$folder/$name.part"
 fi
 mv "$folder/$name.part" "$folder/$name"
 echo "$folder/$name"

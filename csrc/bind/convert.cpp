@@ -64,7 +64,7 @@ PyMethodDef methods[] = {
 
 // A contiguous tensor's memory as uint8; what pickling writes, for every type has it.
 Tensor as_bytes(const Tensor& t) {
-  const Tensor dense = contiguous(detach(t));
+  const Tensor dense = contiguous(to_device(detach(t), {}));
   const Dims shape{dense.numel() * static_cast<std::int64_t>(dense.item_size())};
   return Tensor(new TensorImpl(dense.impl()->storage, dense.offset_bytes(), shape, {1}, DType::u8));
 }

@@ -38,6 +38,7 @@ void bind_generator(py::module_& m) {
       .def("__repr__", [](const Generator& g) {
         return concat("<lamina.Generator device='", g.device(), "' seed=", g.initial_seed(), ">");
       });
+  m.def("_seed_default_generators", [](const py::int_& seed) { seed_default_generators(seed_from(seed)); });
   m.attr("default_generator") = std::shared_ptr<Generator>(&default_generator(), [](Generator*) {});
 }
 

@@ -80,12 +80,19 @@ BlockPool& host_pool() {
 }
 
 constexpr int kMostDevices = 64;
+struct CudaPools {
+  std::mutex mutex;
+  std::array<CudaPool*, kMostDevices> of{};
+};
+CudaPools& cuda_pools() {
+  static auto* pools = new CudaPools;
+  return *pools;
+}
 BlockPool& cuda_pool(Device device) {
-  static auto* pools = new std::array<CudaPool*, kMostDevices>{};
-  static auto* mutex = new std::mutex;
   use_cuda(device);  // an error that says why, if it is not there
-  const std::lock_guard lock(*mutex);
-  CudaPool*& p = (*pools)[static_cast<std::size_t>(device.index)];
+  CudaPools& pools = cuda_pools();
+  const std::lock_guard lock(pools.mutex);
+  CudaPool*& p = pools.of[static_cast<std::size_t>(device.index)];
   if (!p) p = new CudaPool(device.index);
   return p->pool;
 }
@@ -95,7 +102,10 @@ BlockPool& pool(Device device) { return device.type == DeviceType::cpu ? host_po
 }  // namespace
 
 void* allocate(std::size_t bytes, Device device) { return pool(device).take(bytes); }
-void deallocate(void* block, std::size_t bytes, Device device) noexcept { pool(device).give(block, bytes); }
+void deallocate(void* block, std::size_t bytes, Device device) noexcept {  // of a device that may fail by now
+  if (device.type == DeviceType::cpu) return host_pool().give(block, bytes);
+  cuda_pools().of[static_cast<std::size_t>(device.index)]->pool.give(block, bytes);
+}
 MemoryStats memory_stats(Device device) { return pool(device).stats(); }
 void reset_peak_memory(Device device) { pool(device).reset_peak(); }
 void release_cached_memory(Device device) { pool(device).release_cached(); }

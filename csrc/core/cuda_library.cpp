@@ -35,15 +35,15 @@ const CudaAbi* open() {
     if (handle) break;
     tried += concat("\n  ", dlerror());
   }
-  check_as(ErrorKind::runtime, handle != nullptr, "device cuda: lamina's CUDA library is not here; install it with ",
-           "pip install lamina[cuda13], or build it (docs/cuda.md). Tried:", tried);
+  check_as(ErrorKind::runtime, handle != nullptr,
+           "device cuda: lamina's CUDA library is not here; docs/cuda.md says how ", "to build it. Tried:", tried);
   const auto entry = reinterpret_cast<CudaEntry>(dlsym(handle, kCudaEntryName));
   const CudaAbi* abi = entry ? entry() : nullptr;
   check_as(ErrorKind::runtime, abi != nullptr, "device cuda: ", kFileName, " is not lamina's CUDA library: it has no ",
            kCudaEntryName);
   check_as(ErrorKind::runtime, abi->version == kCudaAbiVersion, "device cuda: ", kFileName, " has version ",
            abi->version, " of the interface, this lamina needs ", kCudaAbiVersion,
-           "; install lamina and lamina-cuda13 of the same version");
+           "; build both from the same version");
   return abi;
 }
 

@@ -53,6 +53,8 @@ DType dtype_of(ElementType t) {
 
 View borrow(const Tensor& t) {
   check_host_read("sharing memory by DLPack");
+  check_as(ErrorKind::buffer, t.device().type == DeviceType::cpu,
+           "__dlpack__: memory of a GPU is not shared yet; use cpu()");
   View v{};
   v.data = t.numel() == 0 ? nullptr : t.data();
   v.device = {kCpu, 0};

@@ -55,6 +55,7 @@ Tensor integers(const Dims& shape, std::int64_t value) { return full(shape, Scal
 void check_arguments(const char* op, const Decoder& decoder, const Tensor& start, std::int64_t steps,
                      std::int64_t end) {
   check_host_read(op);
+  check_as(ErrorKind::not_implemented, start.device().type == DeviceType::cpu, op, " has no CUDA kernel");
   check(start.ndim() == 1, op, ": start must be a row of tokens, got shape ", start.shape());
   decoder.check_tokens(op, start);
   check(steps > 0, op, ": steps must be at least 1, got ", steps);

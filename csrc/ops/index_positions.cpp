@@ -147,6 +147,9 @@ PositionSet apart_from(const Tensor& t, PositionSet set) {
 template <class Launch>
 void move_elements(const Tensor& t, const PositionSet& set, const Tensor& values, const Dims& result, Launch launch) {
   if (count(result) == 0) return;
+  for (const IndexTensor& i : set.tensors)
+    check(i.tensor.device() == t.device(), "index: the tensor is on ", t.device(), ", its index on ",
+          i.tensor.device());
   const DenseSide dense(values, set, result);
   const Tensor indexed = indexed_rest(t, set);
   IndexedLoop l;

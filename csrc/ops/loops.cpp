@@ -94,7 +94,10 @@ const Loop& LoopBuilder::build() {
   for (int k = 0; k < count_; ++k) {
     Operand& o = loop_.operands[k];
     o.data = tensors_[k] ? tensors_[k]->data() : nullptr;
-    if (tensors_[k]) o.dtype = tensors_[k]->dtype();
+    if (!tensors_[k]) continue;
+    o.dtype = tensors_[k]->dtype();
+    check(tensors_[k]->device() == tensors_[0]->device(), "operands are on different devices: ", tensors_[0]->device(),
+          " and ", tensors_[k]->device());
   }
   if (!flat_) spread_operands();
   if (flat_ || loop_.ndim == 0) {  // numbers step by zero in one dimension as in many

@@ -70,6 +70,8 @@ Tensor pointwise_loss(LossOp op, const Tensor& input, const Tensor& given_target
   const char* name = name_of(op);
   check_as(ErrorKind::type, is_floating(input.dtype()), name, ": input must be of a floating type, got ",
            name_of(input.dtype()));
+  check(input.device() == given_target.device(), name, ": input is on ", input.device(), ", target on ",
+        given_target.device());
   check(input.shape() == given_target.shape(), name, ": input and target must have the same shape, got ", input.shape(),
         " and ", given_target.shape());
   const Arg a(input), b(given_target);

@@ -92,6 +92,8 @@ Tensor class_loss(const char* op, const Tensor& input, const Tensor& given_targe
   const bool soft = !log_probabilities && is_floating(given_target.dtype());
   check_operands(op, input, given_target, given_weight, o, soft);
   const Device device = input.device();
+  check(given_target.device() == device, op, ": input is on ", device, ", target on ", given_target.device());
+  check(!given_weight.defined() || given_weight.device() == device, op, ": input is on ", device, ", weight elsewhere");
   const DType type = input.dtype(), wide = compute_type(type);
   const Tensor x = contiguous(input), target = contiguous(soft ? to_dtype(given_target, type) : given_target);
   const Tensor weight = given_weight.defined() ? contiguous(to_dtype(detach(given_weight), wide)) : Tensor();

@@ -2,6 +2,7 @@
 #include "ops/optim.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "autograd/engine.h"
@@ -204,7 +205,7 @@ std::vector<OptimGroup::Count> OptimGroup::counts() const {
   check_host_read("an optimizer's state_dict()");
   std::vector<Count> counts;
   for (const std::size_t s : slot_of_) {
-    const OptimClock& c = *clock(slots_[s].clock);
+    const OptimClock c = fetch(clock(slots_[s].clock), device_);
     counts.push_back({c.step, c.memory});
   }
   return counts;
@@ -215,12 +216,15 @@ void OptimGroup::set_counts(const std::vector<Count>& counts) {
   const Unrecorded once;
   clock_use_.clear();
   write_fill(clocks_, Scalar(0.0));
+  std::vector<Count> set;  // by clock
   for (std::size_t i = 0; i < counts.size(); ++i) {
     int c = 0;
     const int clocks = static_cast<int>(clock_use_.size());
-    while (c < clocks && !(clock(c)->step == counts[i].step && clock(c)->memory == counts[i].memory)) ++c;
+    const auto same = [&](const Count& k) { return k.step == counts[i].step && k.memory == counts[i].memory; };
+    while (c < clocks && !same(set[static_cast<std::size_t>(c)])) ++c;
     if (c == clocks) {
       clock_use_.push_back({0, 0});
+      set.push_back(counts[i]);
       const OptimTable& kernels = table(device_);
       current_stream().launch(kernels.set, &clock(c)->step, counts[i].step);
       current_stream().launch(kernels.set, &clock(c)->memory, counts[i].memory);
@@ -261,10 +265,12 @@ void OptimGroup::split_clocks() {
     for (const Present& p : present_)
       if (p.slot->clock == split) p.slot->clock = fresh;
     const Unrecorded once;
-    const auto* from = reinterpret_cast<const double*>(clock(split));
+    constexpr std::size_t numbers = sizeof(OptimClock) / sizeof(double);
+    const OptimClock from = fetch(clock(split), device_);
+    double copied[numbers];
+    std::memcpy(copied, &from, sizeof from);
     auto* to = reinterpret_cast<double*>(clock(fresh));
-    for (std::size_t k = 0; k < sizeof(OptimClock) / sizeof(double); ++k)
-      current_stream().launch(table(device_).set, to + k, from[k]);
+    for (std::size_t k = 0; k < numbers; ++k) current_stream().launch(table(device_).set, to + k, copied[k]);
   }
 }
 

@@ -35,7 +35,7 @@ void ParameterAverage::set_decay(double decay) {
 
 double ParameterAverage::count() const {
   check_host_read("an average's count of updates");
-  return clock_.data<AverageClock>()->count;
+  return fetch(clock_.data<AverageClock>(), clock_.device()).count;
 }
 
 void ParameterAverage::set_count(double count) {

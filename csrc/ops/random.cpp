@@ -140,17 +140,37 @@ Tensor Generator::claim(std::int64_t words) const {
   return claimed;
 }
 
+namespace {
+
+struct CudaGenerators {
+  std::mutex mutex;
+  std::map<std::int8_t, Generator*> of_device;
+};
+CudaGenerators& cuda_generators() {
+  static auto* all = new CudaGenerators;
+  return *all;
+}
+
+}  // namespace
+
+// The streams of other devices begin as the CPU's did.
 Generator& default_generator(Device device) {
   kernels(device);  // refuses a device that is not there
   const Unrecorded made_once;
   static Generator* generator = new Generator(Device{}, seed_from_system());
   if (device.type == DeviceType::cpu) return *generator;
-  static std::mutex mutex;
-  static std::map<std::int8_t, Generator*> of_cuda;
-  const std::lock_guard lock(mutex);
-  Generator*& there = of_cuda[device.index];
-  if (!there) there = new Generator(device, seed_from_system());
+  CudaGenerators& all = cuda_generators();
+  const std::lock_guard lock(all.mutex);
+  Generator*& there = all.of_device[device.index];
+  if (!there) there = new Generator(device, generator->initial_seed());
   return *there;
+}
+
+void seed_default_generators(std::uint64_t seed) {
+  default_generator().manual_seed(seed);
+  CudaGenerators& all = cuda_generators();
+  const std::lock_guard lock(all.mutex);
+  for (auto& [device, generator] : all.of_device) generator->manual_seed(seed);
 }
 
 // ---- distributions ----

@@ -29,6 +29,7 @@ class Generator {
 };
 
 Generator& default_generator(Device device = {});  // seeded by the operating system
+void seed_default_generators(std::uint64_t seed);  // of all devices
 
 // `generator` null: the default one.
 void uniform_(const Tensor& t, double from, double to, Generator* generator);

@@ -26,11 +26,11 @@ __all__ = [
 
 
 def _device(device: Device) -> _C.device:
-    if device is None:
-        return _C.device("cuda")
-    if isinstance(device, int):
-        return _C.device(f"cuda:{device}")
+    if device is None or isinstance(device, int):
+        device = f"cuda:{device or 0}"
     found = _C.device(device) if isinstance(device, str) else device
+    if not isinstance(found, _C.device):
+        raise TypeError(f"expected a CUDA device, its number or None, got {device!r}")
     if found.type != "cuda":
         raise ValueError(f"expected a CUDA device, got {found}")
     return found

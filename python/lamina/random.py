@@ -42,8 +42,9 @@ __all__ = [
 
 
 def manual_seed(seed: int) -> Generator:
-    """Starts the default generator's stream anew from a seed."""
-    return default_generator.manual_seed(seed)
+    """Starts the default generators' streams anew from a seed, on every device; returns that of the CPU."""
+    _C._seed_default_generators(seed)
+    return default_generator
 
 
 def seed() -> int:
