@@ -63,7 +63,8 @@ ValuesIndices with_index(End end, const char* name, const Tensor& x, MaybeDim di
       if (shape.empty()) return g.give(0, g.of_output());
       Dims along(shape.size(), 1);
       along[d] = shape[d];
-      const Tensor positions = reshape(arange(Scalar(0), Scalar(shape[d]), Scalar(1), DType::i64), along);
+      const Tensor positions =
+          reshape(to_device(arange(Scalar(0), Scalar(shape[d]), Scalar(1), DType::i64), indices.get().device()), along);
       const Tensor chosen = binary(BinaryOp::eq, with_reduced_dims(indices.get(), shape, set), positions);
       g.give(0, where(chosen, with_reduced_dims(g.of_output(), shape, set), Scalar(0.0)));
     });
