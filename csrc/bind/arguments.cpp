@@ -8,11 +8,12 @@ namespace {
 // Nothing for what is no integer, such as a tensor of more than one element; too large ones raise.
 std::optional<std::int64_t> integer_from(PyObject* o) {
   if (!PyIndex_Check(o)) return std::nullopt;
-  const Py_ssize_t v = PyNumber_AsSsize_t(o, PyExc_OverflowError);
-  if (v != -1 || !PyErr_Occurred()) return v;
-  if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
-  PyErr_Clear();
-  return std::nullopt;
+  try {
+    return to_int64(o);
+  } catch (const py::error_already_set& e) {
+    if (!e.matches(PyExc_TypeError)) throw;
+    return std::nullopt;
+  }
 }
 
 }  // namespace

@@ -19,18 +19,25 @@ const Tensor& tensor_of(PyObject* o);  // o must be one
 PyObject* wrap(const Tensor& t);       // new reference; None for an undefined tensor; the same object while it lives
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
 Scalar item_of(const Tensor& t, const char* what = "item()");      // the only element
-void set_python_error();                                           // from the C++ exception being handled
+// From the C++ exception being handled. An error that does not name its operation is given the name of the function; where
+// that is not known either it is marked, for a caller who knows (wrong_call.cpp).
+void set_python_error(const char* function = nullptr);
+constexpr const char* kUnnamed = "_names_no_operation";
 void add_note(py::error_already_set& e, const std::string& note);  // where Python knows notes (3.11)
 
 // Runs `f` and turns C++ exceptions into Python ones.
 template <class F>
-PyObject* guarded(F f) {
+PyObject* guarded(const char* function, F f) {
   try {
     return f();
   } catch (...) {
-    set_python_error();
+    set_python_error(function);
     return nullptr;
   }
+}
+template <class F>
+PyObject* guarded(F f) {
+  return guarded(nullptr, f);
 }
 template <class F>
 int guarded_int(F f) {
@@ -50,6 +57,7 @@ PyObject* wrap(Device d);
 PyObject* wrap(const ValuesIndices& v);    // the named tuple (values, indices)
 bool to_dtype(PyObject* o, DType& out);    // lamina.float32, "float32", np.float32, float, int, bool
 bool to_device(PyObject* o, Device& out);  // lamina.device("cpu"), "cpu"
+std::int64_t to_int64(PyObject* o);        // what has __index__; larger numbers are an error
 bool to_scalar(PyObject* o, Scalar& out);  // Python and NumPy numbers
 bool to_dims(PyObject* o, Dims& out);      // a sequence of integers
 

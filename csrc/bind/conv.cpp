@@ -57,8 +57,8 @@ constexpr const char* kTransposedNames[] = {"conv_transpose1d", "conv_transpose2
 
 template <int dims>
 PyObject* conv_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
-    const char* op = kConvNames[dims - 1];
+  const char* op = kConvNames[dims - 1];
+  return guarded(op, [&] {
     const Arguments a(op,
                       {"input", "weight", "bias", "stride", "padding", "dilation", "groups", "activation", "residual"},
                       7, args, nargs, keywords);
@@ -73,8 +73,8 @@ PyObject* conv_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyOb
 
 template <int dims>
 PyObject* conv_transpose_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
-    const char* op = kTransposedNames[dims - 1];
+  const char* op = kTransposedNames[dims - 1];
+  return guarded(op, [&] {
     const Arguments a(op, {"input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"}, 8,
                       args, nargs, keywords);
     const Tensor x = a.tensor(0), weight = a.tensor(1), bias = optional_tensor(a, 2);

@@ -26,8 +26,8 @@ constexpr const char* kNewNames[] = {"new_empty", "new_zeros", "new_ones"};
 
 template <Content content>
 PyObject* plain(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
-    const char* name = kPlainNames[static_cast<int>(content)];
+  const char* name = kPlainNames[static_cast<int>(content)];
+  return guarded(name, [&] {
     const Arguments a(name, {"size", "dtype", "device", "requires_grad"}, 0, args + nargs, 0, keywords);
     PyObject* const size = a.get(0);
     const Dims shape = size ? sizes_from(name, &size, 1) : sizes_from(name, args, nargs);
@@ -39,7 +39,7 @@ PyObject* plain(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* ke
 
 template <Content content>
 PyObject* like(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded(kLikeNames[static_cast<int>(content)], [&] {
     const Arguments a(kLikeNames[static_cast<int>(content)], {"input", "dtype", "device", "requires_grad"}, 1, args,
                       nargs, keywords);
     const Tensor x = a.tensor(0);
@@ -51,8 +51,8 @@ PyObject* like(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* key
 
 template <Content content>
 PyObject* new_from(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
-    const char* name = kNewNames[static_cast<int>(content)];
+  const char* name = kNewNames[static_cast<int>(content)];
+  return guarded(name, [&] {
     const Arguments a(name, {"size", "dtype", "device", "requires_grad"}, 0, args + nargs, 0, keywords);
     PyObject* const size = a.get(0);
     const Dims shape = size ? sizes_from(name, &size, 1) : sizes_from(name, args, nargs);
@@ -64,7 +64,7 @@ PyObject* new_from(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
 }
 
 PyObject* full_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("full", [&] {
     const Arguments a("full", {"size", "fill_value", "dtype", "device", "requires_grad"}, 2, args, nargs, keywords);
     PyObject* const size = a.require(0);
     const Scalar value = a.number(1);
@@ -76,7 +76,7 @@ PyObject* full_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyOb
 }
 
 PyObject* full_like(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("full_like", [&] {
     const Arguments a("full_like", {"input", "fill_value", "dtype", "device", "requires_grad"}, 2, args, nargs,
                       keywords);
     const Tensor x = a.tensor(0);
@@ -87,7 +87,7 @@ PyObject* full_like(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject
 }
 
 PyObject* new_full(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("new_full", [&] {
     const Arguments a("new_full", {"size", "fill_value", "dtype", "device", "requires_grad"}, 2, args, nargs, keywords);
     PyObject* const size = a.require(0);
     const Factory factory(a, 2);
@@ -99,7 +99,7 @@ PyObject* new_full(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
 }
 
 PyObject* arange_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("arange", [&] {
     const Arguments a("arange", {"start", "end", "step", "dtype", "device", "requires_grad"}, 3, args, nargs, keywords);
     const bool only_end = !a.get(1);
     const Scalar start = only_end ? Scalar(0) : a.number(0, 0), end = a.number(only_end ? 0 : 1), step = a.number(2, 1);
@@ -110,7 +110,7 @@ PyObject* arange_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
 }
 
 PyObject* tensor_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("tensor", [&] {
     const Arguments a("tensor", {"data", "dtype", "device", "requires_grad"}, 1, args, nargs, keywords);
     const Factory factory(a, 1);
     return finish(tensor_from_data(a.require(0), factory.dtype, "tensor"), factory);
@@ -118,14 +118,14 @@ PyObject* tensor_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
 }
 
 PyObject* as_tensor(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("as_tensor", [&] {
     const Arguments a("as_tensor", {"data", "dtype", "device"}, 1, args, nargs, keywords);
     return wrap(tensor_sharing_data(a.require(0), a.dtype(1), "as_tensor"));
   });
 }
 
 PyObject* new_tensor(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("new_tensor", [&] {
     const Arguments a("new_tensor", {"data", "dtype", "device", "requires_grad"}, 1, args, nargs, keywords);
     const Factory factory(a, 1);
     return finish(tensor_from_data(a.require(0), factory.dtype.value_or(tensor_of(self).dtype()), "new_tensor"),

@@ -86,8 +86,8 @@ Tensor operand(const Row& row, PyObject* o) {
 
 PyObject* call_unary(UnaryOp op, PyObject* x, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords,
                      bool in_place) {
-  return guarded([&] {
-    const Row& row = kUnaryRows[static_cast<int>(op)];
+  const Row& row = kUnaryRows[static_cast<int>(op)];
+  return guarded(row.name, [&] {
     Params p{};
     const auto& expected = unary_parameters[static_cast<std::size_t>(op)];
     if (!expected.empty() || nargs || keywords) parse_parameters(row, expected, args, nargs, keywords, p);
@@ -139,8 +139,8 @@ void take_alpha(BinaryOp op, PyObject* const* args, Py_ssize_t nargs, PyObject* 
 
 template <int op, bool in_place>
 PyObject* call_binary(PyObject* first, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&]() -> PyObject* {
-    const Row& row = kBinaryRows[op];
+  const Row& row = kBinaryRows[op];
+  return guarded(row.name, [&]() -> PyObject* {
     check_as(ErrorKind::type, nargs == 1, row.name, ": takes two operands");
     ArgHolder a, b;
     check_as(ErrorKind::type, to_arg(first, a) && to_arg(args[0], b), row.name, ": expected tensors or numbers, got ",

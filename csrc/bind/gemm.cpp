@@ -10,7 +10,7 @@ namespace {
 
 // Vectorcall: the most frequent call of all.
 PyObject* linear_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("linear", [&] {
     const Arguments a("linear", {"input", "weight", "bias", "activation"}, 3, args, nargs, keywords);
     const Tensor x = a.tensor(0), weight = a.tensor(1), bias = a.get(2) ? a.tensor(2) : Tensor();
     const std::optional<UnaryOp> activation = activation_named(a, 3);
@@ -50,7 +50,7 @@ PyObject* matmul_slot(PyObject* a, PyObject* b) {
     }
     return wrap(result);
   } catch (...) {
-    set_python_error();
+    set_python_error("matmul");
     return nullptr;
   }
 }

@@ -17,7 +17,7 @@ using Item = Subscript::Kind;
 Subscript integer(std::int64_t i) { return {.kind = Item::integer, .start = i, .tensor = {}}; }
 Subscript mask(bool on) { return {.kind = Item::tensor, .tensor = full({}, on, DType::b8)}; }
 
-std::int64_t to_int64(PyObject* o) {
+std::int64_t to_position(PyObject* o) {
   const Py_ssize_t i = PyNumber_AsSsize_t(o, PyExc_IndexError);
   if (i == -1 && PyErr_Occurred()) throw py::error_already_set();
   return i;
@@ -41,7 +41,7 @@ Subscript from_tensor(const Tensor& t) {
 }
 
 Subscript item_from(PyObject* o) {
-  if (PyLong_CheckExact(o)) return integer(to_int64(o));
+  if (PyLong_CheckExact(o)) return integer(to_position(o));
   if (PySlice_Check(o)) {
     Py_ssize_t start, stop, step;
     if (PySlice_Unpack(o, &start, &stop, &step) != 0) throw py::error_already_set();
@@ -83,7 +83,7 @@ bool has_tensor(const Subscripts& items) {
 }  // namespace
 
 PyObject* index_get(PyObject* self, PyObject* key) {
-  return guarded([&] {
+  return guarded("indexing", [&] {
     const Tensor& t = tensor_of(self);
     Subscripts items = items_from(key);
     if (!has_tensor(items)) return wrap(subscript(t, std::move(items)));
@@ -108,7 +108,7 @@ int index_set(PyObject* self, PyObject* key, PyObject* value) {
     set_subscript(t, std::move(items), holder);
     return 0;
   } catch (...) {
-    set_python_error();
+    set_python_error("assignment to an index");
     return -1;
   }
 }

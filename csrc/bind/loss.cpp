@@ -116,7 +116,7 @@ const Signature& signature(std::size_t row) {
 template <std::size_t row>
 PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   if (nargs < 1) return PyErr_Format(PyExc_TypeError, "%s: the first argument, input, is missing", kRows[row].name);
-  return guarded([&] {
+  return guarded(kRows[row].name, [&] {
     return kRows[row].call(Arguments(kRows[row].name, signature(row), args[0], args + 1, nargs - 1, keywords));
   });
 }

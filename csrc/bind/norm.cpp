@@ -24,7 +24,7 @@ PyObject* run(const Tensor& x, F f) {
 }
 
 PyObject* layer_norm_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("layer_norm", [&] {
     const Arguments a("layer_norm", {"input", "normalized_shape", "weight", "bias", "eps"}, 5, args, nargs, keywords);
     const Tensor x = a.tensor(0), weight = optional_tensor(a, 2), bias = optional_tensor(a, 3);
     const Dims shape = shape_of(a, 1);
@@ -34,7 +34,7 @@ PyObject* layer_norm_function(PyObject*, PyObject* const* args, Py_ssize_t nargs
 }
 
 PyObject* rms_norm_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("rms_norm", [&] {
     const Arguments a("rms_norm", {"input", "normalized_shape", "weight", "eps"}, 4, args, nargs, keywords);
     const Tensor x = a.tensor(0), weight = optional_tensor(a, 2);
     const Dims shape = shape_of(a, 1);
@@ -53,7 +53,7 @@ bool is_relu(const Arguments& a, int i) {
 }
 
 PyObject* batch_norm_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("batch_norm", [&] {
     const Arguments a("batch_norm",
                       {"input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
                        "activation", "residual"},
@@ -75,7 +75,7 @@ PyObject* batch_norm_function(PyObject*, PyObject* const* args, Py_ssize_t nargs
 }
 
 PyObject* group_norm_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("group_norm", [&] {
     const Arguments a("group_norm", {"input", "num_groups", "weight", "bias", "eps"}, 5, args, nargs, keywords);
     const Tensor x = a.tensor(0), weight = optional_tensor(a, 2), bias = optional_tensor(a, 3);
     const std::int64_t groups = a.integer(1);

@@ -20,7 +20,7 @@ PyObject* both(const ValuesIndices& found, bool with_indices) {
 template <int dims>
 PyObject* max_pool_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   static constexpr const char* kNames[] = {"", "max_pool1d", "max_pool2d", "max_pool3d"};
-  return guarded([&] {
+  return guarded(kNames[dims], [&] {
     const Arguments a(kNames[dims],
                       {"input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"}, 7, args,
                       nargs, keywords);
@@ -39,7 +39,7 @@ PyObject* max_pool_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, 
 template <int dims>
 PyObject* avg_pool_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   static constexpr const char* kNames[] = {"", "avg_pool1d", "avg_pool2d", "avg_pool3d"};
-  return guarded([&] {
+  return guarded(kNames[dims], [&] {
     const Arguments a(
         kNames[dims],
         {"input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"}, 7, args,
@@ -61,7 +61,7 @@ template <int dims, bool max>
 PyObject* adaptive_pool_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   static constexpr const char* kNames[] = {"", "_adaptive_max_pool1d", "_adaptive_max_pool2d", "_adaptive_max_pool3d"};
   static constexpr const char* kAvgNames[] = {"", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"};
-  return guarded([&] {
+  return guarded((max ? kNames : kAvgNames)[dims] + max, [&] {
     const Arguments a((max ? kNames : kAvgNames)[dims] + max, {"input", "output_size"}, 2, args, nargs, keywords);
     const Tensor x = a.tensor(0);
     const Dims size = required_dims(a, 1);
@@ -74,7 +74,7 @@ PyObject* adaptive_pool_function(PyObject*, PyObject* const* args, Py_ssize_t na
 }
 
 PyObject* resize_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded("interpolate", [&] {
     const Arguments a("interpolate", {"input", "size", "factors", "mode"}, 4, args, nargs, keywords);
     const Tensor x = a.tensor(0);
     const Dims size = required_dims(a, 1);

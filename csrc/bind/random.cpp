@@ -84,7 +84,7 @@ constexpr CallRow kDraws[] = {
 // lamina.rand(*size, …), lamina.randn(*size, …)
 template <Draw2 draw>
 PyObject* drawn(const char* name, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
-  return guarded([&] {
+  return guarded(name, [&] {
     const Arguments a(name, {"size", "generator", "dtype", "device", "requires_grad"}, 0, args + nargs, 0, keywords);
     PyObject* const size = a.get(0);
     const Dims shape = size ? sizes_from(name, &size, 1) : sizes_from(name, args, nargs);

@@ -70,7 +70,7 @@ std::int64_t elements(const Arg& a) { return a.is_tensor() ? a.tensor().numel() 
 
 template <BinaryOp op>
 PyObject* binary_slot(PyObject* a, PyObject* b) {
-  return guarded([&]() -> PyObject* {
+  return guarded(name_of(op), [&]() -> PyObject* {
     ArgHolder other;
     if (!(is_tensor(a) && is_tensor(b)) && !to_arg(is_tensor(a) ? b : a, other)) Py_RETURN_NOTIMPLEMENTED;
     const Arg x = is_tensor(a) ? Arg(unwrap(a)) : Arg(other), y = is_tensor(b) ? Arg(unwrap(b)) : Arg(other);
@@ -85,7 +85,7 @@ PyObject* binary_slot(PyObject* a, PyObject* b) {
 
 template <BinaryOp op>
 PyObject* in_place_slot(PyObject* a, PyObject* b) {
-  return guarded([&]() -> PyObject* {
+  return guarded(name_of(op), [&]() -> PyObject* {
     ArgHolder other;
     if (!to_arg(b, other)) Py_RETURN_NOTIMPLEMENTED;
     {
@@ -98,7 +98,7 @@ PyObject* in_place_slot(PyObject* a, PyObject* b) {
 
 template <UnaryOp op>
 PyObject* unary_slot(PyObject* a) {
-  return guarded([&] {
+  return guarded(name_of(op), [&] {
     Tensor result;
     {
       MaybeReleaseGil gil(unwrap(a).numel());
@@ -304,7 +304,21 @@ void add_note(py::error_already_set& e, const std::string& note) {
   if (py::hasattr(e.value(), "add_note")) e.value().attr("add_note")(note);
 }
 
-void set_python_error() {
+namespace {
+void set_error(PyObject* kind, const char* message, bool names_operation, const char* function) {
+  if (names_operation || !function)
+    PyErr_SetString(kind, message);
+  else
+    PyErr_Format(kind, "%s: %s", function, message);
+  if (!names_operation && !function) {
+    py::error_already_set e;
+    e.value().attr(kUnnamed) = true;
+    e.restore();
+  }
+}
+}  // namespace
+
+void set_python_error(const char* function) {
   try {
     throw;
   } catch (py::error_already_set& e) {
@@ -321,9 +335,9 @@ void set_python_error() {
       case ErrorKind::memory: kind = PyExc_MemoryError; break;
       case ErrorKind::interrupted: kind = PyExc_KeyboardInterrupt; break;
     }
-    PyErr_SetString(kind, e.what());
+    set_error(kind, e.what(), e.names_operation, function);
   } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
+    set_error(PyExc_MemoryError, "out of memory", false, function);
   } catch (const std::exception& e) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
   }

@@ -92,28 +92,30 @@ bool to_device(PyObject* o, Device& out) {
   return true;
 }
 
+std::int64_t to_int64(PyObject* o) {
+  const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(o));
+  if (!integer) throw py::error_already_set();
+  int overflow;
+  const long long v = PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow);
+  if (overflow) {
+    const auto bits = py::cast<std::int64_t>(integer.attr("bit_length")());
+    fail_unnamed(ErrorKind::value, "an integer of ", bits, " bits is out of the range of int64");
+  }
+  return v;
+}
+
 bool to_scalar(PyObject* o, Scalar& out) {
   if (PyFloat_Check(o)) return out = Scalar(PyFloat_AS_DOUBLE(o)), true;
   if (PyBool_Check(o)) return out = Scalar(o == Py_True), true;
   if (PyLong_Check(o)) {
-    int overflow;
-    const long long v = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow) {
-      const auto bits = py::cast<std::int64_t>(py::handle(o).attr("bit_length")());
-      fail(ErrorKind::value, "an integer of ", bits, " bits is out of the range of int64");
-    }
-    return out = Scalar(static_cast<std::int64_t>(v)), true;
+    return out = Scalar(to_int64(o)), true;
   }
   if (is_tensor(o) || PySequence_Check(o)) return false;
   // NumPy numbers: np.bool_ by name, the others through __index__ and __float__.
   const char* type = Py_TYPE(o)->tp_name;
   if (!std::strcmp(type, "numpy.bool_") || !std::strcmp(type, "numpy.bool"))
     return out = Scalar(PyObject_IsTrue(o) == 1), true;
-  if (PyIndex_Check(o)) {
-    const py::object integer = py::reinterpret_steal<py::object>(PyNumber_Index(o));
-    if (!integer) throw py::error_already_set();
-    return to_scalar(integer.ptr(), out);
-  }
+  if (PyIndex_Check(o)) return out = Scalar(to_int64(o)), true;
   if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float) {
     const double v = PyFloat_AsDouble(o);
     if (v == -1.0 && PyErr_Occurred()) {
@@ -137,9 +139,7 @@ bool to_dims(PyObject* o, Dims& out) {
     const py::object item = py::reinterpret_steal<py::object>(PySequence_GetItem(o, i));
     if (!item) throw py::error_already_set();
     if (!PyIndex_Check(item.ptr())) return false;
-    const Py_ssize_t v = PyNumber_AsSsize_t(item.ptr(), PyExc_OverflowError);
-    if (v == -1 && PyErr_Occurred()) throw py::error_already_set();
-    dims.push_back(v);
+    dims.push_back(to_int64(item.ptr()));
   }
   out = dims;
   return true;

@@ -1,4 +1,4 @@
-// What a wrong call of a function says. pybind11 lists signatures in the language of types; here lamina/_wrong_call.py
+// What a wrong call of a function says, and whose call it was where the error does not know. pybind11 lists signatures in the language of types; here lamina/_wrong_call.py
 // names the argument, what was expected and what came. It is asked only once a call has failed: between the caller and
 // pybind11 stands one more jump, and nothing else.
 #include "bind/common.h"
@@ -29,8 +29,12 @@ PyObject* entry(PyObject* record, PyObject* const* args, Py_ssize_t nargs, PyObj
   if (result) return result;
   return guarded([&]() -> PyObject* {
     py::error_already_set error;
-    if (!is_about_arguments(error)) return error.restore(), nullptr;
     const PyMethodDef& function = *py::detail::function_record_ptr_from_PyObject(record)->def;
+    if (py::hasattr(error.value(), kUnnamed)) {
+      const char* name = function.ml_name + (*function.ml_name == '_');  // lamina.randperm calls _C._randperm
+      return PyErr_Format(error.type().ptr(), "%s: %S", name, error.value().ptr());
+    }
+    if (!is_about_arguments(error)) return error.restore(), nullptr;
     fail(ErrorKind::type, explanation(function, args, nargs, keywords));
   });
 }

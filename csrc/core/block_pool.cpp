@@ -36,7 +36,7 @@ SizeClass size_class(std::size_t bytes) {
 std::size_t block_size(std::size_t bytes) { return size_class(bytes).bytes; }
 
 void BlockPool::refuse(std::size_t bytes) const {
-  fail(ErrorKind::memory, "out of memory: cannot allocate ", bytes, " bytes on ", source_.name());
+  fail_unnamed(ErrorKind::memory, "out of memory: cannot allocate ", bytes, " bytes on ", source_.name());
 }
 
 void* BlockPool::take(std::size_t asked) {

@@ -31,7 +31,8 @@ class Dims {
   std::int64_t* begin() { return v_; }
   std::int64_t* end() { return v_ + size_; }
   void push_back(std::int64_t v) {
-    check(size_ < kMaxDims, "a tensor has at most ", kMaxDims, " dimensions");
+    if (size_ == kMaxDims) [[unlikely]]
+      fail_unnamed(ErrorKind::value, "a tensor has at most ", kMaxDims, " dimensions");
     v_[size_++] = v;
   }
   void pop_back() { --size_; }
@@ -68,11 +69,13 @@ inline std::int64_t count(const Dims& shape) {
   std::int64_t n = 1;
   bool zero = false, overflow = false;
   for (std::int64_t s : shape) {
-    check(s >= 0, "negative size in shape ", shape);
+    if (s < 0) [[unlikely]]
+      fail_unnamed(ErrorKind::value, "negative size in shape ", shape);
     zero |= s == 0;
     if (s != 0) overflow |= __builtin_mul_overflow(n, s, &n) || n > kMostElements;
   }
-  check(!overflow, "shape ", shape, " has too many elements");
+  if (overflow) [[unlikely]]
+    fail_unnamed(ErrorKind::value, "shape ", shape, " has too many elements");
   return zero ? 0 : n;
 }
 

@@ -33,7 +33,7 @@ class Block {
     const std::size_t align = large ? kHugePage : kAlign;
     const std::size_t size = round_up(bytes + bytes / 4, align);
     data_ = std::aligned_alloc(align, size);
-    check_as(ErrorKind::memory, data_ != nullptr, "out of memory: ", size, " bytes of working memory for a kernel");
+    if (!data_) fail_unnamed(ErrorKind::memory, "out of memory: ", size, " bytes of working memory for a kernel");
 #if defined(__linux__)
     if (large) madvise(data_, size, MADV_HUGEPAGE);  // advice: without huge pages it is only slower
 #endif

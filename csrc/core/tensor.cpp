@@ -61,8 +61,8 @@ bool TensorImpl::base_got_history() const {
 
 Tensor empty(const Dims& shape, DType dtype, Device device) {
   const std::int64_t n = count(shape);
-  check(n <= (std::int64_t{1} << 62) / static_cast<std::int64_t>(item_size(dtype)), "shape ", shape,
-        " has too many elements");
+  if (n > (std::int64_t{1} << 62) / static_cast<std::int64_t>(item_size(dtype))) [[unlikely]]
+    fail_unnamed(ErrorKind::value, "shape ", shape, " has too many elements");
   Ref<Storage> storage(new Storage(static_cast<std::size_t>(n) * item_size(dtype), device));
   return Tensor(new TensorImpl(std::move(storage), 0, shape, contiguous_strides(shape), dtype));
 }
