@@ -18,9 +18,9 @@ bool is_tensor(PyObject* o);
 const Tensor& tensor_of(PyObject* o);  // o must be one
 PyObject* wrap(const Tensor& t);       // new reference; None for an undefined tensor; the same object while it lives
 PyObject* wrap_as(PyTypeObject* type, const Tensor& t);
-Scalar item_of(const Tensor& t, const char* what = "item()");      // the only element
-// From the C++ exception being handled. An error that does not name its operation is given the name of the function; where
-// that is not known either it is marked, for a caller who knows (wrong_call.cpp).
+Scalar item_of(const Tensor& t, const char* what = "item()");  // the only element
+// From the C++ exception being handled. An error that does not name its operation is given the name of the function;
+// where that is not known either it is marked, for a caller who knows (wrong_call.cpp).
 void set_python_error(const char* function = nullptr);
 constexpr const char* kUnnamed = "_names_no_operation";
 void add_note(py::error_already_set& e, const std::string& note);  // where Python knows notes (3.11)

@@ -30,7 +30,8 @@ namespace rows {
 template <const auto& rows, std::size_t row>
 PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   static const Signature signature(rows[row].parameters);
-  return guarded(rows[row].name, [&] { return rows[row].call(Arguments(rows[row].name, signature, self, args, nargs, keywords)); });
+  return guarded(rows[row].name,
+                 [&] { return rows[row].call(Arguments(rows[row].name, signature, self, args, nargs, keywords)); });
 }
 template <const auto& rows, std::size_t row>
 PyObject* function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {

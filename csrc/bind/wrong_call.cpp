@@ -1,6 +1,6 @@
-// What a wrong call of a function says, and whose call it was where the error does not know. pybind11 lists signatures in the language of types; here lamina/_wrong_call.py
-// names the argument, what was expected and what came. It is asked only once a call has failed: between the caller and
-// pybind11 stands one more jump, and nothing else.
+// What a wrong call of a function says, and whose call it was where the error does not know. pybind11 lists signatures
+// in the language of types; here lamina/_wrong_call.py names the argument, what was expected and what came. It is asked
+// only once a call has failed: between the caller and pybind11 stands one more jump, and nothing else.
 #include "bind/common.h"
 
 namespace lamina::bind {
