@@ -94,9 +94,9 @@ except MemoryError as e:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "6 0 8 8",
-        f"out of memory: cannot allocate {4 << 20} bytes on cuda:0",
+        f"empty: out of memory: cannot allocate {4 << 20} bytes on cuda:0",
         "0 8",
-        f"out of memory: cannot allocate {2 << 30} bytes on cuda:0",
+        f"empty: out of memory: cannot allocate {2 << 30} bytes on cuda:0",
     ]
 
 

@@ -15,6 +15,7 @@ headers=$(cat core/*.h kernels/*.h simd/*.h cuda/*.h | sha256sum)
 
 compile() { # SOURCE: its object is named by what it depends on
   local source=$1 command
+  shift
   if [ "$kind" = cuda ]; then
     local target=$portable
     [[ $source == *_sm90.cu ]] && target=$hopper

@@ -24,6 +24,7 @@ void fill_conv(ConvTable&);
 void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_index(IndexTable&);
+void fill_loss(LossTable&);
 void fill_optim(OptimTable&);
 void fill_random(RandomTable&);
 void fill_reduce(ReduceTable&);
@@ -52,6 +53,7 @@ struct Families {
     fill_elementwise(elementwise);
     fill_gemm(gemm);
     fill_index(index);
+    fill_loss(loss);
     fill_optim(optim);
     fill_random(random);
     fill_reduce(reduce);
