@@ -16,6 +16,12 @@ class Clock:
 
     def __init__(self):
         self.now = 0.0
+        self.worked = 0.0  # by threads that spin on
+        self.spins_until = 0.0
+
+    def sleep(self, seconds):
+        self.worked += max(0.0, min(self.spins_until - self.now, seconds))
+        self.now += seconds
 
     def taking(self, seconds):
         def call():
@@ -25,10 +31,15 @@ class Clock:
 
 
 @pytest.fixture
-def case(monkeypatch):
+def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: clock.now, sleep=lambda seconds: None))
+    fake = SimpleNamespace(perf_counter=lambda: clock.now, process_time=lambda: clock.worked, sleep=clock.sleep)
+    monkeypatch.setattr(harness, "time", fake)
+    return clock
 
+
+@pytest.fixture
+def case(clock):
     def make(seconds=0.001, peers=(("slow", 0.004),), **changes):
         given = {
             "name": "waiting", "ours": clock.taking(seconds), "peers": {n: clock.taking(s) for n, s in peers},
@@ -46,6 +57,15 @@ def test_a_ratio_is_the_peers_time_over_ours(case):
     assert result.best_peer().quartiles == pytest.approx((4, 4))
     assert not result.misses()
     assert harness.measure(case(target=5.0), SHORT).misses()
+
+
+def test_calls_wait_for_threads_that_spin_on(clock):
+    clock.spins_until = 0.12
+    harness._rest()
+    assert clock.now == pytest.approx(0.13)
+    clock.spins_until = 1e9  # somebody who never stops is not waited for for ever
+    harness._rest()
+    assert clock.now == pytest.approx(0.13 + harness.MOST_RESTS * harness.REST_SECONDS)
 
 
 def test_the_best_peer_counts(case):
