@@ -1,6 +1,6 @@
 // Convolutions with one input channel to a group: a thread for every result, whose neighbours read neighbours.
-#include "cuda/activation.h"
 #include "cuda/conv_map.h"
+#include "cuda/conv_slots.h"
 #include "cuda/gemm_output.h"
 #include "cuda/gemm_product.h"
 
@@ -123,61 +123,42 @@ struct DepthwiseWeight {
   }
 };
 
-template <class T>
-void forward_of(const ConvForward& a) {
-  gather<T, false>(kForward, a.shape, forward_pass(a.shape), a.x, a.weight, a.y, a.epilogue);
-}
-template <class T>
-void data_gradient_of(const ConvDataGradient& a) {
-  const ConvShape& s = a.shape;
-  for (std::int64_t z = 0; z < s.stride[0] && z < s.in[0]; ++z)
-    for (std::int64_t y = 0; y < s.stride[1] && y < s.in[1]; ++y)
-      for (std::int64_t x = 0; x < s.stride[2] && x < s.in[2]; ++x)
-        gather<T, true>(kGradient, s, gradient_pass(s, {z, y, x}), a.dy, a.weight, a.dx, a.epilogue);
-}
-template <class T>
-void weight_gradient_of(const ConvWeightGradient& a) {
-  const ConvShape& s = a.shape;
-  const ConvPass pass = forward_pass(s);
-  if (s.batch * s.out_size() > kLargestIndex) return cuda_runtime::note(kGradient, kInvalidValue);
-  DepthwiseWeight<T> k{static_cast<const T*>(a.x),
-                       static_cast<const T*>(a.dy),
-                       static_cast<T*>(a.dweight),
-                       static_cast<int>(s.batch * s.out_size()),
-                       static_cast<int>(s.in_channels),
-                       static_cast<int>(s.out_channels),
-                       Divisor(s.group_out()),
-                       pass.map.pixels,
-                       Counter3(s.kernel[0], s.kernel[1], s.kernel[2]),
-                       pass.image,
-                       {pass.taps[0], pass.taps[1], pass.taps[2]}};
-  launch(kGradient, {static_cast<unsigned>(s.out_channels * s.taps())}, k);
-}
-
-void forward(ConvForward a) {
-  const ConvShape& s = a.shape;
-  s.dtype == DType::f64 ? forward_of<double>(a) : forward_of<float>(a);
-  if (is_separate(a.epilogue.activation))
-    activate(a.y, s.batch * s.out_channels * s.out_size(), s.dtype, a.epilogue.activation, Params{});
-}
-void data_gradient(ConvDataGradient a) {
-  const ConvShape& s = a.shape;
-  s.dtype == DType::f64 ? data_gradient_of<double>(a) : data_gradient_of<float>(a);
-  if (is_separate(a.epilogue.activation))
-    activate(a.dx, s.batch * s.in_channels * s.in_size(), s.dtype, a.epilogue.activation, Params{});
-}
-void weight_gradient(ConvWeightGradient a) {
-  a.shape.dtype == DType::f64 ? weight_gradient_of<double>(a) : weight_gradient_of<float>(a);
-}
+struct Depthwise {
+  template <class T>
+  static void run(const ConvForward& a) {
+    gather<T, false>(kForward, a.shape, forward_pass(a.shape), a.x, a.weight, a.y, a.epilogue);
+  }
+  template <class T>
+  static void run(const ConvDataGradient& a) {
+    const ConvShape& s = a.shape;
+    for (std::int64_t z = 0; z < s.stride[0] && z < s.in[0]; ++z)
+      for (std::int64_t y = 0; y < s.stride[1] && y < s.in[1]; ++y)
+        for (std::int64_t x = 0; x < s.stride[2] && x < s.in[2]; ++x)
+          gather<T, true>(kGradient, s, gradient_pass(s, {z, y, x}), a.dy, a.weight, a.dx, a.epilogue);
+  }
+  template <class T>
+  static void run(const ConvWeightGradient& a) {
+    const ConvShape& s = a.shape;
+    const ConvPass pass = forward_pass(s);
+    if (s.batch * s.out_size() > kLargestIndex) return cuda_runtime::note(kGradient, kInvalidValue);
+    DepthwiseWeight<T> k{static_cast<const T*>(a.x),
+                         static_cast<const T*>(a.dy),
+                         static_cast<T*>(a.dweight),
+                         static_cast<int>(s.batch * s.out_size()),
+                         static_cast<int>(s.in_channels),
+                         static_cast<int>(s.out_channels),
+                         Divisor(s.group_out()),
+                         pass.map.pixels,
+                         Counter3(s.kernel[0], s.kernel[1], s.kernel[2]),
+                         pass.image,
+                         {pass.taps[0], pass.taps[1], pass.taps[2]}};
+    launch(kGradient, {static_cast<unsigned>(s.out_channels * s.taps())}, k);
+  }
+};
 
 }  // namespace
 
-void fill_conv_depthwise(ConvTable& t) {
-  constexpr int kDepthwise = static_cast<int>(ConvAlgorithm::depthwise);
-  t.forward[kDepthwise] = forward;
-  t.data_gradient[kDepthwise] = data_gradient;
-  t.weight_gradient[kDepthwise] = weight_gradient;
-}
+void fill_conv_depthwise(ConvTable& t) { ConvSlots<Depthwise>::fill(t, ConvAlgorithm::depthwise); }
 
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

@@ -1,7 +1,7 @@
 // Convolutions with the columns of every image written out, [channels × taps][positions], and then a matrix product:
 // slow, and plain enough to trust.
-#include "cuda/activation.h"
 #include "cuda/conv_map.h"
+#include "cuda/conv_slots.h"
 #include "cuda/gemm.h"
 #include "cuda/gemm_output.h"
 #include "cuda/gemm_product.h"
@@ -103,99 +103,80 @@ T* moved(const void* p, std::int64_t n) {
   return p ? const_cast<T*>(static_cast<const T*>(p)) + n : nullptr;
 }
 
-template <class T>
-void forward_of(const ConvForward& f) {
-  const ConvShape& s = f.shape;
-  const std::int64_t depth = s.group_in() * s.taps(), outputs = s.out_size();
-  T* const columns = room_for_columns<T>(s);
-  if (!columns) return;
-  for (std::int64_t i = 0; i < s.batch * s.groups; ++i) {
-    const std::int64_t channel = i % s.groups * s.group_out(), result = i * s.group_out() * outputs;
-    write_columns(kForward, s, moved<T>(f.x, i * s.group_in() * s.in_size()), columns);
-    GemmArgs g = product(s, s.group_out(), outputs, depth);
-    g.a = matrix(moved<T>(f.weight, channel * depth), depth, 1);
-    g.b = matrix(columns, outputs, 1);
-    g.c = matrix(moved<T>(f.y, result), outputs, 1);
-    g.d = matrix(moved<T>(f.epilogue.residual, result), outputs, 1);
-    g.bias = matrix(moved<T>(f.epilogue.bias, channel), 1, 0);
-    g.z = moved<T>(f.epilogue.z, result);
-    g.activation = f.epilogue.activation;
-    multiply(g);
+struct Columns {
+  template <class T>
+  static void run(const ConvForward& f) {
+    const ConvShape& s = f.shape;
+    const std::int64_t depth = s.group_in() * s.taps(), outputs = s.out_size();
+    T* const columns = room_for_columns<T>(s);
+    if (!columns) return;
+    for (std::int64_t i = 0; i < s.batch * s.groups; ++i) {
+      const std::int64_t channel = i % s.groups * s.group_out(), result = i * s.group_out() * outputs;
+      write_columns(kForward, s, moved<T>(f.x, i * s.group_in() * s.in_size()), columns);
+      GemmArgs g = product(s, s.group_out(), outputs, depth);
+      g.a = matrix(moved<T>(f.weight, channel * depth), depth, 1);
+      g.b = matrix(columns, outputs, 1);
+      g.c = matrix(moved<T>(f.y, result), outputs, 1);
+      g.d = matrix(moved<T>(f.epilogue.residual, result), outputs, 1);
+      g.bias = matrix(moved<T>(f.epilogue.bias, channel), 1, 0);
+      g.z = moved<T>(f.epilogue.z, result);
+      g.activation = f.epilogue.activation;
+      multiply(g);
+    }
   }
-}
 
-template <class T>
-void data_gradient_of(const ConvDataGradient& f) {
-  const ConvShape& s = f.shape;
-  const std::int64_t depth = s.group_in() * s.taps(), outputs = s.out_size();
-  T* const columns = room_for_columns<T>(s);
-  if (!columns) return;
-  for (std::int64_t i = 0; i < s.batch * s.groups; ++i) {
-    const std::int64_t result = i * s.group_in() * s.in_size();
-    GemmArgs g = product(s, depth, outputs, s.group_out());
-    g.a = matrix(moved<T>(f.weight, i % s.groups * s.group_out() * depth), 1, depth);
-    g.b = matrix(moved<T>(f.dy, i * s.group_out() * outputs), outputs, 1);
-    g.c = matrix(columns, outputs, 1);
-    multiply(g);
-    ReadColumns<T> k;
-    k.columns = columns;
-    k.elements = s.group_in() * s.in_size();
-    k.inputs = s.in_size();
-    k.outputs = outputs;
-    k.taps = s.taps();
-    k.s = s;
-    k.out.c = moved<T>(f.dx, result);
-    k.out.map = k.out.d_map = {s.in_size(), 1};
-    k.out.d = moved<T>(f.epilogue.residual, result);
-    k.out.bias = moved<T>(f.epilogue.bias, i % s.groups * s.group_in());
-    k.out.bias_map = {1, 0};
-    k.out.z = moved<T>(f.epilogue.z, result);
-    k.out.relu = f.epilogue.activation == UnaryOp::relu;
-    launch(kGradient, grid_for(k.elements, k.kThreads), k);
+  template <class T>
+  static void run(const ConvDataGradient& f) {
+    const ConvShape& s = f.shape;
+    const std::int64_t depth = s.group_in() * s.taps(), outputs = s.out_size();
+    T* const columns = room_for_columns<T>(s);
+    if (!columns) return;
+    for (std::int64_t i = 0; i < s.batch * s.groups; ++i) {
+      const std::int64_t result = i * s.group_in() * s.in_size();
+      GemmArgs g = product(s, depth, outputs, s.group_out());
+      g.a = matrix(moved<T>(f.weight, i % s.groups * s.group_out() * depth), 1, depth);
+      g.b = matrix(moved<T>(f.dy, i * s.group_out() * outputs), outputs, 1);
+      g.c = matrix(columns, outputs, 1);
+      multiply(g);
+      ReadColumns<T> k;
+      k.columns = columns;
+      k.elements = s.group_in() * s.in_size();
+      k.inputs = s.in_size();
+      k.outputs = outputs;
+      k.taps = s.taps();
+      k.s = s;
+      k.out.c = moved<T>(f.dx, result);
+      k.out.map = k.out.d_map = {s.in_size(), 1};
+      k.out.d = moved<T>(f.epilogue.residual, result);
+      k.out.bias = moved<T>(f.epilogue.bias, i % s.groups * s.group_in());
+      k.out.bias_map = {1, 0};
+      k.out.z = moved<T>(f.epilogue.z, result);
+      k.out.relu = f.epilogue.activation == UnaryOp::relu;
+      launch(kGradient, grid_for(k.elements, k.kThreads), k);
+    }
   }
-}
 
-template <class T>
-void weight_gradient_of(const ConvWeightGradient& f) {
-  const ConvShape& s = f.shape;
-  const std::int64_t depth = s.group_in() * s.taps(), outputs = s.out_size();
-  T* const columns = room_for_columns<T>(s);
-  if (!columns) return;
-  for (std::int64_t i = 0; i < s.batch * s.groups; ++i) {
-    write_columns(kGradient, s, moved<T>(f.x, i * s.group_in() * s.in_size()), columns);
-    GemmArgs g = product(s, s.group_out(), depth, outputs);
-    g.a = matrix(moved<T>(f.dy, i * s.group_out() * outputs), outputs, 1);
-    g.b = matrix(columns, 1, outputs);
-    g.c = matrix(moved<T>(f.dweight, i % s.groups * s.group_out() * depth), depth, 1);
-    g.accumulate = i >= s.groups;
-    multiply(g);
+  template <class T>
+  static void run(const ConvWeightGradient& f) {
+    const ConvShape& s = f.shape;
+    const std::int64_t depth = s.group_in() * s.taps(), outputs = s.out_size();
+    T* const columns = room_for_columns<T>(s);
+    if (!columns) return;
+    for (std::int64_t i = 0; i < s.batch * s.groups; ++i) {
+      write_columns(kGradient, s, moved<T>(f.x, i * s.group_in() * s.in_size()), columns);
+      GemmArgs g = product(s, s.group_out(), depth, outputs);
+      g.a = matrix(moved<T>(f.dy, i * s.group_out() * outputs), outputs, 1);
+      g.b = matrix(columns, 1, outputs);
+      g.c = matrix(moved<T>(f.dweight, i % s.groups * s.group_out() * depth), depth, 1);
+      g.accumulate = i >= s.groups;
+      multiply(g);
+    }
   }
-}
-
-void forward(ConvForward a) {
-  const ConvShape& s = a.shape;
-  s.dtype == DType::f64 ? forward_of<double>(a) : forward_of<float>(a);
-  if (is_separate(a.epilogue.activation))
-    activate(a.y, s.batch * s.out_channels * s.out_size(), s.dtype, a.epilogue.activation, Params{});
-}
-void data_gradient(ConvDataGradient a) {
-  const ConvShape& s = a.shape;
-  s.dtype == DType::f64 ? data_gradient_of<double>(a) : data_gradient_of<float>(a);
-  if (is_separate(a.epilogue.activation))
-    activate(a.dx, s.batch * s.in_channels * s.in_size(), s.dtype, a.epilogue.activation, Params{});
-}
-void weight_gradient(ConvWeightGradient a) {
-  a.shape.dtype == DType::f64 ? weight_gradient_of<double>(a) : weight_gradient_of<float>(a);
-}
+};
 
 }  // namespace
 
-void fill_conv_im2col(ConvTable& t) {
-  constexpr int kIm2col = static_cast<int>(ConvAlgorithm::im2col);
-  t.forward[kIm2col] = forward;
-  t.data_gradient[kIm2col] = data_gradient;
-  t.weight_gradient[kIm2col] = weight_gradient;
-}
+void fill_conv_im2col(ConvTable& t) { ConvSlots<Columns>::fill(t, ConvAlgorithm::im2col); }
 
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

@@ -112,6 +112,20 @@ constexpr int F32 = static_cast<int>(DType::f32), F64 = static_cast<int>(DType::
 template <Kind kind, class T>
 using OutOf = std::conditional_t<kind == Kind::predicate, std::uint8_t, T>;
 
+// The row of an operation: a formula for every type that its kind computes in.
+template <template <class> class Formula, Kind kind>
+void fill_row(Inner* row) {
+  if constexpr (kind != Kind::bits) {
+    row[F32] = inner<Formula<float>>;
+    row[F64] = inner<Formula<double>>;
+  }
+  if constexpr (kind != Kind::floating) {
+    row[I64] = inner<Formula<std::int64_t>>;
+    row[I32] = inner<Formula<std::int32_t>>;
+    row[U8] = inner<Formula<std::uint8_t>>;
+  }
+}
+
 }  // namespace
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

@@ -7,27 +7,21 @@ namespace {
 
 constexpr const char* kNames[] = {LAMINA_UNARY_OPS(LAMINA_OP_TEXT)};
 
-template <UnaryOp op, class Op, Kind kind, class T>
+template <UnaryOp op, class Op, Kind kind>
 struct Unary {
-  using In = T;
-  using Out = OutOf<kind, T>;
-  static constexpr int inputs = 1;
-  static constexpr const char* name = kNames[static_cast<int>(op)];
-  LAMINA_INLINE static Out apply(const T* x, const double* p) { return from_lane<Out>(Op::f(as_lane(x[0]), p)); }
+  template <class T>
+  struct Of {
+    using In = T;
+    using Out = OutOf<kind, T>;
+    static constexpr int inputs = 1;
+    static constexpr const char* name = kNames[static_cast<int>(op)];
+    LAMINA_INLINE static Out apply(const T* x, const double* p) { return from_lane<Out>(Op::f(as_lane(x[0]), p)); }
+  };
 };
 
 template <UnaryOp op, class Op, Kind kind>
 void fill(ElementwiseTable& t) {
-  Inner* row = t.unary[static_cast<int>(op)];
-  if constexpr (kind != Kind::bits) {
-    row[F32] = inner<Unary<op, Op, kind, float>>;
-    row[F64] = inner<Unary<op, Op, kind, double>>;
-  }
-  if constexpr (kind != Kind::floating) {
-    row[I64] = inner<Unary<op, Op, kind, std::int64_t>>;
-    row[I32] = inner<Unary<op, Op, kind, std::int32_t>>;
-    row[U8] = inner<Unary<op, Op, kind, std::uint8_t>>;
-  }
+  fill_row<Unary<op, Op, kind>::template Of, kind>(t.unary[static_cast<int>(op)]);
 }
 
 }  // namespace
