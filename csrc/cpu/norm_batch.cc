@@ -14,28 +14,6 @@ std::int64_t channels_of_cut(const ChannelNorm& a) {
 }
 Runs runs_of(const ChannelNorm& a) { return {a.batch, a.spatial, a.channels * a.spatial}; }
 
-struct Update {
-  const RunningStatistics& running;
-  double momentum, count;
-
-  Update(const RunningStatistics& r, double count)
-      : running(r), momentum(r.batches ? 1 / static_cast<double>(*r.batches) : r.momentum), count(count) {}
-  template <class T>
-  LAMINA_INLINE void operator()(std::int64_t channel, const Moments& m) const {
-    const auto move = [&](void* to, double value) {
-      T& old = static_cast<T*>(to)[channel];
-      old = static_cast<T>(momentum * value + (1 - momentum) * static_cast<double>(old));
-    };
-    if (running.mean) move(running.mean, m.mean);
-    if (running.variance) move(running.variance, m.squares / (count - 1));
-  }
-};
-
-template <class T>
-LAMINA_INLINE Statistics<T> running_statistics(const RunningStatistics& r, std::int64_t channel, double eps) {
-  return statistics_of<T>(static_cast<const T*>(r.mean)[channel], static_cast<const T*>(r.variance)[channel], eps);
-}
-
 // ---- channels of one element to a sample: the lanes are channels ----
 
 constexpr std::int64_t kRowsSummed = 64;

@@ -2,17 +2,11 @@
 #pragma once
 #include "core/parallel.h"
 #include "cpu/reduce_lanes.h"
-#include "kernels/norm.h"
+#include "kernels/norm_formulas.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
-
-// The normalised element is (x - center) · scale + shift: center is the mean as rounded, shift makes up for that.
-template <class T>
-struct Statistics {
-  T center, scale, shift;
-};
 
 template <class T>
 LAMINA_INLINE Vec<T> load(const T* p, int lanes) {
@@ -88,10 +82,6 @@ LAMINA_INLINE void for_blocks(const Runs& r, F f, Each each) {
   }
 }
 
-struct Moments {
-  double mean, squares;  // squares: Σ (x - mean)²
-};
-
 // Squares are summed around the mean of what came before, so that x is read once; the distance of a block's mean from
 // it is part of the variance, which thus never is a small difference of large sums. The first block is read twice.
 // Blocks are joined as in T. F. Chan, G. H. Golub, R. J. LeVeque, Algorithms for computing the sample variance, 1983.
@@ -127,37 +117,6 @@ LAMINA_INLINE Moments moments(const T* x, const Runs& r) {
   if (m.squares < 0) m.squares = 0;
   return m;
 }
-
-template <class T>
-LAMINA_INLINE Statistics<T> statistics_of(double mean, double variance, double eps) {
-  const T center = static_cast<T>(mean);
-  const double scale = 1 / sqrt(variance + eps);
-  return {center, static_cast<T>(scale), static_cast<T>((mean - static_cast<double>(center)) * -scale)};
-}
-
-// The normalised element times weight plus bias is (x - center) · by + add.
-template <class T>
-struct Scaling {
-  T by, add;
-  LAMINA_INLINE Scaling(const Statistics<T>& s, const ChannelNorm& a, std::int64_t channel) {
-    const T weight = a.weight ? static_cast<const T*>(a.weight)[channel] : T(1);
-    by = s.scale * weight;
-    add = fma(s.shift, weight, a.bias ? static_cast<const T*>(a.bias)[channel] : T(0));
-  }
-};
-
-// With g the gradient of the normalised element, dx = scale (g - mean(g) - z mean(g z)): as a factor of g, one of
-// x - center and a number.
-template <class T>
-struct Slope {
-  T of_g, of_x, rest;
-  LAMINA_INLINE Slope(const Statistics<T>& s, double weight, double mean_g, double mean_gz) {
-    const double scale = s.scale;
-    of_g = static_cast<T>(scale * weight);
-    of_x = static_cast<T>(-scale * scale * mean_gz);
-    rest = static_cast<T>(-scale * (mean_g + s.shift * mean_gz));
-  }
-};
 
 }  // namespace
 }  // namespace LAMINA_TARGET

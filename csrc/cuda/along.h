@@ -11,6 +11,10 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
+// What elements of a type are computed in.
+template <class In>
+using Wide = std::conditional_t<std::is_same_v<In, double>, double, float>;
+
 constexpr int kAlongThreads = 256;
 
 template <class Total>

@@ -16,9 +16,6 @@ LAMINA_INLINE std::int64_t label_at(const CrossEntropy& a, std::int64_t position
   }
 }
 
-template <class In>
-using Wide = std::conditional_t<std::is_same_v<In, double>, double, float>;
-
 // What both directions need to know of a position's target.
 template <class In>
 struct Expected {

@@ -25,6 +25,7 @@ void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_index(IndexTable&);
 void fill_loss(LossTable&);
+void fill_norm(NormTable&);
 void fill_optim(OptimTable&);
 void fill_random(RandomTable&);
 void fill_reduce(ReduceTable&);
@@ -54,6 +55,7 @@ struct Families {
     fill_gemm(gemm);
     fill_index(index);
     fill_loss(loss);
+    fill_norm(norm);
     fill_optim(optim);
     fill_random(random);
     fill_reduce(reduce);
