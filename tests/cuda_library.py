@@ -77,8 +77,9 @@ int synchronize(const char** op) { *op = FAILED_OP; return SYNC_STATUS; }
 int nothing() { return 0; }
 int nothing_made(void**) { return 0; }
 int nothing_done(void*) { return 0; }
+void nothing_allowed(bool) {}
 constexpr CudaAbi abi{VERSION, "fake", device_count, describe, use_device, facts, kernels, allocate, release, copy,
-                      synchronize, nothing, nothing_made, nothing_done, nothing_done};
+                      synchronize, nothing, nothing_made, nothing_done, nothing_done, nothing_allowed};
 }
 extern "C" const CudaAbi* ENTRY() { return &abi; }
 """

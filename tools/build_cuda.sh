@@ -11,7 +11,12 @@ cd "$(dirname "$0")/../csrc"
 defines="-DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1"
 portable="arch=compute_80,code=[sm_80,sm_90,compute_80]"
 hopper="arch=compute_90a,code=sm_90a"
-headers=$(cat core/*.h kernels/*.h simd/*.h cuda/*.h | sha256sum)
+
+sources_of() { # a unit and all of ours that it includes, by whichever compiler
+  local macro=""
+  [ "$kind" != cuda ] || macro=-D__CUDACC__
+  ${CXX:-g++} -std=c++20 -MM -MG -I. $defines $macro -x c++ "$1" | tr -s ' \\' '\n' | grep /
+}
 
 compile() { # SOURCE: its object is named by what it depends on
   local source=$1 command
@@ -28,7 +33,7 @@ compile() { # SOURCE: its object is named by what it depends on
       -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas -I. $defines $language"
   fi
   local key object
-  key=$(printf '%s' "$headers" "$command" | cat - "$source" | sha256sum | cut -c1-16)
+  key=$(printf '%s' "$command" | cat - $(sources_of "$source") | sha256sum | cut -c1-16)
   object="$folder/$(basename "$source").$key.o"
   [ -e "$object" ] && { echo "$object" >>"$list"; return; }
   rm -f "$folder/$(basename "$source")".*.o

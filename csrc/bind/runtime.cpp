@@ -55,6 +55,8 @@ void bind_runtime(py::module_& m) {
     const int count = cuda_device_count(&why);
     return std::pair(count, why);
   });
+  m.def("_allow_tf32", &allow_tf32, py::arg("allowed"));
+  m.def("_tf32_allowed", &tf32_allowed);
   m.def("_synchronize", &synchronize, py::arg("device"), ReleaseGil());
   m.def(
       "_cuda_facts",

@@ -9,7 +9,7 @@
 namespace lamina {
 
 // Counted up with every change of this file or of a table in kernels/.
-constexpr std::uint32_t kCudaAbiVersion = 1;
+constexpr std::uint32_t kCudaAbiVersion = 2;
 
 // Status: 0, or a cudaError. What the library itself must tell apart:
 constexpr int kCudaOutOfMemory = 2;
@@ -44,6 +44,7 @@ struct CudaAbi {
   int (*end_graph)(void** graph);
   int (*launch_graph)(void* graph);
   int (*release_graph)(void* graph);
+  void (*allow_tf32)(bool allowed);  // in products and convolutions of float32 from now on; false at first
 };
 
 // The one symbol of the library.

@@ -48,6 +48,8 @@ const CudaAbi* open() {
 }
 
 std::atomic<const CudaAbi*> opened{nullptr};
+std::mutex opening;  // guards what the library is told when it is opened
+bool tf32 = false;
 
 // Counted at first use: devices neither come nor go while a process runs.
 struct Devices {
@@ -79,10 +81,23 @@ const CudaAbi* open_cuda_library() { return opened.load(std::memory_order_acquir
 
 const CudaAbi& cuda_library() {
   if (const CudaAbi* abi = open_cuda_library()) return *abi;
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  if (!opened) opened = open();
+  const std::lock_guard lock(opening);
+  if (!opened) {
+    const CudaAbi* abi = open();
+    abi->allow_tf32(tf32);
+    opened = abi;
+  }
   return *opened;
+}
+
+void allow_tf32(bool allowed) {
+  const std::lock_guard lock(opening);
+  tf32 = allowed;
+  if (const CudaAbi* abi = open_cuda_library()) abi->allow_tf32(allowed);
+}
+bool tf32_allowed() {
+  const std::lock_guard lock(opening);
+  return tf32;
 }
 
 int cuda_device_count(std::string* why) {

@@ -9,6 +9,10 @@ namespace lamina {
 const CudaAbi& cuda_library();
 const CudaAbi* open_cuda_library();  // null: not asked for so far
 
+// TensorFloat32 in products and convolutions of float32; the library is told when it is opened.
+void allow_tf32(bool allowed);
+bool tf32_allowed();
+
 // How many devices there are; 0 without library or driver. `why`, if given, receives the reason for 0.
 int cuda_device_count(std::string* why = nullptr);
 

@@ -33,7 +33,7 @@ struct DepthwiseGather {
     channels.divmod(positions.within(static_cast<int>(e), at), which, channel);
     const int place = (at[0] * positions.sizes[1] + at[1]) * positions.sizes[2] + at[2];
     const std::int64_t begin = image.origin(which, at);
-    T sum = 0;
+    ComputeOf<T> sum = 0;
     for (int f = 0; f < (kSumFan ? fan : 1); ++f) {
       const int source = kSumFan ? channel * fan + f : fans.divide(channel);
       const T* const x = from + begin + source * std::int64_t{from_channel};
@@ -44,8 +44,8 @@ struct DepthwiseGather {
             Tap tap{0, {taps[0].delta(z), taps[1].delta(y), taps[2].delta(u)}};
             if (!image.inside(at, tap)) continue;
             tap.offset = tap.delta[0] * image.plane + tap.delta[1] * image.line + tap.delta[2];
-            sum = fused(x[tap.offset], w[(taps[0].tap(z) * kernel[1] + taps[1].tap(y)) * kernel[2] + taps[2].tap(u)],
-                        sum);
+            const T weight_here = w[(taps[0].tap(z) * kernel[1] + taps[1].tap(y)) * kernel[2] + taps[2].tap(u)];
+            sum = fused(widened(x[tap.offset]), widened(weight_here), sum);
           }
     }
     out.put(0, 0, 0, channel, which * static_cast<int>(positions.all.value) + place, sum);
@@ -87,7 +87,7 @@ struct DepthwiseWeight {
   static constexpr int kThreads = 256;
   static constexpr bool kCollective = true;
   struct Shared {
-    T sums[kThreads];
+    ComputeOf<T> sums[kThreads];
   };
   const T *x, *dy;
   T* dweight;
@@ -104,26 +104,27 @@ struct DepthwiseWeight {
     Tap tap{0, {lines[0].delta(u[0]), lines[1].delta(u[1]), lines[2].delta(u[2])}};
     tap.offset = tap.delta[0] * image.plane + tap.delta[1] * image.line + tap.delta[2];
     const std::int64_t per_channel = positions.all.value, x_channel = image.size[0] * std::int64_t{image.plane};
-    T sum = 0;
+    ComputeOf<T> sum = 0;
     for (int e = t.thread(); e < terms; e += kThreads) {
       int at[3];
       const int which = positions.within(e, at);
       const std::int64_t place = e - which * per_channel;
       const std::int64_t origin = image.origin(which, at);
       if (!image.inside(at, tap)) continue;
-      sum = fused(x[origin + source * x_channel + tap.offset],
-                  dy[(std::int64_t{which} * out_channels + channel) * per_channel + place], sum);
+      sum = fused(widened(x[origin + source * x_channel + tap.offset]),
+                  widened(dy[(std::int64_t{which} * out_channels + channel) * per_channel + place]), sum);
     }
     shared.sums[t.thread()] = sum;
     for (int half = kThreads / 2; half > 0; half /= 2) {
       t.sync();
       if (t.thread() < half) shared.sums[t.thread()] += shared.sums[t.thread() + half];
     }
-    if (t.thread() == 0) dweight[t.block()] = shared.sums[0];
+    if (t.thread() == 0) dweight[t.block()] = narrowed<T>(shared.sums[0]);
   }
 };
 
 struct Depthwise {
+  static constexpr bool kTakesHalves = true;
   template <class T>
   static void run(const ConvForward& a) {
     gather<T, false>(kForward, a.shape, forward_pass(a.shape), a.x, a.weight, a.y, a.epilogue);

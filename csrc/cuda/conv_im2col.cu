@@ -104,6 +104,7 @@ T* moved(const void* p, std::int64_t n) {
 }
 
 struct Columns {
+  static constexpr bool kTakesHalves = false;
   template <class T>
   static void run(const ConvForward& f) {
     const ConvShape& s = f.shape;

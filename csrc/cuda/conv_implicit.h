@@ -127,7 +127,9 @@ void set_epilogue(Output<T, ImageMap>& out, const ConvEpilogue& e, const ImageMa
 template <class Core, class T>
 void gather_product(const char* op, const Product<T, ImageMap>& p, const ConvPass& pass, const T* weights,
                     const T* image, const Tap* taps, void* parts) {
-  StridedSource<T, Along::depth> a{weights, static_cast<int>(p.m), static_cast<int>(p.k), 1, false};
+  constexpr std::int64_t kChunk = 16 / sizeof(T);
+  const bool chunks = p.k % kChunk == 0 && reinterpret_cast<std::uintptr_t>(weights) % 16 == 0;
+  StridedSource<T, Along::depth> a{weights, static_cast<int>(p.m), static_cast<int>(p.k), 1, chunks};
   PixelSource<T> b{image, taps, pass.image, pass.map.pixels, static_cast<int>(p.n)};
   launch_product<Core>(op, p, a, b, parts);
 }

@@ -30,10 +30,12 @@ struct ConvSlots {
  private:
   template <class Pass>
   static void run(const Pass& a) {
-    if (a.shape.dtype == DType::f64)
-      Algorithm::template run<double>(a);
-    else
-      Algorithm::template run<float>(a);
+    if (a.shape.dtype == DType::f64) return Algorithm::template run<double>(a);
+    if constexpr (Algorithm::kTakesHalves) {  // those that do not are not chosen for them (ops/conv_choose.cpp)
+      if (a.shape.dtype == DType::bf16) return Algorithm::template run<bfloat16>(a);
+      if (a.shape.dtype == DType::f16) return Algorithm::template run<float16>(a);
+    }
+    Algorithm::template run<float>(a);
   }
   template <class Pass>
   static void finish(const Pass& a, void* result, std::int64_t per_image) {

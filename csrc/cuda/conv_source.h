@@ -25,12 +25,13 @@ struct PixelLoader {
   LAMINA_IN_KERNEL void fetch(AsyncCopies& copies, T* tile, int thread, int begin, int) const {
     const int outer = thread % Tile::kOuter, depth = thread / Tile::kOuter;
     const Tap* const from = taps + begin + depth;
-#pragma unroll
-    for (int i = 0; i < Tile::kDepth; i += kStep) {
-      const Tap tap = from[i];
-      copies.copy<sizeof(T)>(tile + Tile::at(outer, depth + i), origin + tap.offset,
-                             image.inside(at, tap) ? sizeof(T) : 0);
-    }
+    copy_elements<T, Tile::kDepth / kStep>(
+        copies,
+        [&](int i) {
+          const Tap tap = from[i * kStep];
+          return Sender<T>{origin + tap.offset, image.inside(at, tap)};
+        },
+        [&](int i) { return tile + Tile::at(outer, depth + i * kStep); });
   }
 };
 
@@ -57,7 +58,7 @@ struct PixelSource {
   }
 };
 
-// Lanes along the depth of a padded tile: eight, and the other indices of a warp along the outer one.
+// Lanes along the depth of a tile: eight, and the other indices of a warp along the outer one.
 template <class Tile, int kThreads>
 struct DeepLanes {
   static constexpr int kRun = 8, kStep = kThreads / kRun, kCount = Tile::kOuter / kStep;
@@ -86,12 +87,13 @@ struct TapLoader {
         const int which = positions.within(begin + depth, at);
         origin += image.origin(which, at);
       }
-#pragma unroll
-      for (int i = 0; i < Lanes::kCount; ++i) {
-        const Tap tap = from[i * Lanes::kStep];
-        copies.copy<sizeof(T)>(tile + Tile::at(outer + i * Lanes::kStep, depth), origin + tap.offset,
-                               image.inside(at, tap) ? sizeof(T) : 0);
-      }
+      copy_elements<T, Lanes::kCount>(
+          copies,
+          [&](int i) {
+            const Tap tap = from[i * Lanes::kStep];
+            return Sender<T>{origin + tap.offset, image.inside(at, tap)};
+          },
+          [&](int i) { return tile + Tile::at(outer + i * Lanes::kStep, depth); });
     }
   }
 };
@@ -131,11 +133,13 @@ struct ChannelLoader {
       int which, position;
       positions.divmod(begin + depth, which, position);
       const T* const from = data + which * per_image + position + (first + outer) * std::int64_t{channel};
-#pragma unroll
-      for (int i = 0; i < Lanes::kCount; ++i)
-        copies.copy<sizeof(T)>(tile + Tile::at(outer + i * Lanes::kStep, depth),
-                               from + i * Lanes::kStep * std::int64_t{channel},
-                               i * Lanes::kStep < outers_left && begin + depth < end ? sizeof(T) : 0);
+      copy_elements<T, Lanes::kCount>(
+          copies,
+          [&](int i) {
+            return Sender<T>{from + i * Lanes::kStep * std::int64_t{channel},
+                             i * Lanes::kStep < outers_left && begin + depth < end};
+          },
+          [&](int i) { return tile + Tile::at(outer + i * Lanes::kStep, depth); });
     }
   }
 };

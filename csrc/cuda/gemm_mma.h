@@ -99,8 +99,13 @@ template <class T>
 using HalfTile = MmaCore<T, 128, 128, 32, 2, 4, 4, 2>;
 template <class T>
 using HalfSmallTile = MmaCore<T, 64, 64, 32, 2, 2, 4, 4>;
+template <class T>
+using HalfFlatTile = MmaCore<T, 32, 128, 32, 1, 4, 4, 3>;
+template <class T>
+using HalfWideTile = MmaCore<T, 128, 128, 32, 2, 4, 4, 1>;  // with registers for what a convolution reads ahead
 using Tf32Tile = MmaCore<float, 128, 128, 16, 2, 4, 4, 1>;
 using Tf32SmallTile = MmaCore<float, 64, 64, 16, 2, 2, 4, 4>;
+using Tf32FlatTile = MmaCore<float, 32, 128, 16, 1, 4, 4, 4>;
 
 }  // namespace
 }  // namespace LAMINA_TARGET

@@ -27,6 +27,9 @@ struct SwizzledTile {
                                          : swizzled<kRow>(depth, outer / kChunk)) *
            kChunk;
   }
+  LAMINA_IN_KERNEL static int at(int outer, int depth) {
+    return chunk_at(outer, depth) + (kChunksAlong == Along::depth ? depth : outer) % kChunk;
+  }
 };
 
 template <class Tile>
@@ -35,6 +38,34 @@ template <class T, int kOuter, int kDepth>
 constexpr bool kPadded<PaddedTile<T, kOuter, kDepth>> = true;
 
 LAMINA_IN_KERNEL int clamped(int value, int most) { return value < 0 ? 0 : value < most ? value : most; }
+
+// A single element on its way: from where, if it exists; else it is a zero.
+template <class T>
+struct Sender {
+  const T* from;
+  bool exists;
+};
+// kCount of them, number i from sender(i) to to(i). What is too small for an asynchronous copy passes through
+// registers, all of it read before the first is waited for.
+template <class T, int kCount, class From, class To>
+LAMINA_IN_KERNEL void copy_elements(AsyncCopies& copies, From sender, To to) {
+  if constexpr (sizeof(T) >= 4) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const Sender<T> s = sender(i);
+      copies.copy<sizeof(T)>(to(i), s.from, s.exists ? sizeof(T) : 0);
+    }
+  } else {
+    T held[kCount];
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const Sender<T> s = sender(i);
+      held[i] = s.exists ? *s.from : T{};
+    }
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) *to(i) = held[i];
+  }
+}
 
 // ---- element (outer, depth) at data[outer · outer_stride + depth · depth_stride] ----
 

@@ -1,4 +1,5 @@
 // The run time on CUDA: one stream per device, on which everything runs in order.
+#include <atomic>
 #include <mutex>
 
 #include "core/cuda_abi.h"
@@ -116,9 +117,12 @@ int end_graph(void** graph) {
 int launch_graph(void* graph) { return told(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), device().stream)); }
 int release_graph(void* graph) { return told(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph))); }
 
-constexpr CudaAbi abi{kCudaAbiVersion, "cuda",      device_count, describe,     use_device,
-                      describe_device, kernels,     allocate,     release,      copy,
-                      synchronize,     begin_graph, end_graph,    launch_graph, release_graph};
+std::atomic<bool> tf32{false};
+void allow_tf32(bool allowed) { tf32 = allowed; }
+
+constexpr CudaAbi abi{kCudaAbiVersion, "cuda",       device_count,  describe,  use_device,  describe_device,
+                      kernels,         allocate,     release,       copy,      synchronize, begin_graph,
+                      end_graph,       launch_graph, release_graph, allow_tf32};
 
 }  // namespace
 
@@ -151,7 +155,7 @@ void note(const char* op, int status) {
   failure.status = status;
 }
 
-bool tf32_allowed() { return false; }
+bool tf32_allowed() { return tf32; }
 
 }  // namespace cuda_runtime
 }  // namespace lamina

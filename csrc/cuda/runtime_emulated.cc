@@ -2,6 +2,7 @@
 // kernels and copies while they run: code of the host that reads it dies, as it would with a GPU.
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -190,9 +191,12 @@ int release_graph(void* graph) {
   return 0;
 }
 
-constexpr CudaAbi abi{kCudaAbiVersion, "emulated",  device_count, describe,     use_device,
-                      describe_device, kernels,     allocate,     release,      copy,
-                      synchronize,     begin_graph, end_graph,    launch_graph, release_graph};
+std::atomic<bool> tf32{false};
+void allow_tf32(bool allowed) { tf32 = allowed; }
+
+constexpr CudaAbi abi{kCudaAbiVersion, "emulated",   device_count,  describe,  use_device,  describe_device,
+                      kernels,         allocate,     release,       copy,      synchronize, begin_graph,
+                      end_graph,       launch_graph, release_graph, allow_tf32};
 
 }  // namespace
 
@@ -225,7 +229,7 @@ void note(const char* op, int status) {
   failure.status = status;
 }
 
-bool tf32_allowed() { return false; }
+bool tf32_allowed() { return tf32; }
 
 }  // namespace cuda_runtime
 

@@ -147,7 +147,7 @@ Tensor bias_gradient(const char* op, const Tensor& dy, const Tensor& saved, std:
   args.size = dy.numel() / (args.batch * args.channels);
   args.dy = dy.data();
   if (activation) {
-    const int type = static_cast<int>(dy.dtype());
+    const int type = static_cast<int>(computed_in(dy.dtype()));
     require(kernels(dy.device()).elementwise.unary_grad[static_cast<int>(*activation)][type], name_of(*activation),
             dy.device());
     args.activation = *activation;
@@ -229,7 +229,7 @@ Tensor conv(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
     check_like(op, "residual", residual, x);
     check(residual.shape() == shape, op, ": residual must have the output's shape ", shape, ", got ", residual.shape());
   }
-  if (is_half(x))
+  if (multiplies_widened(x))
     return to_dtype(conv(dims, widened(x), widened(weight), widened(bias), options, activation, widened(residual)),
                     x.dtype());
 
@@ -276,7 +276,8 @@ Tensor conv_transpose(int dims, const Tensor& x, const Tensor& weight, const Ten
   if (x.ndim() == dims + 1) return squeeze(conv_transpose(dims, unsqueeze(x, 0), weight, bias, options), 0);
   const ConvShape s = transposed_shape(dims, x.shape(), weight.shape(), x.dtype(), options);
   check_operands(op, x, weight, bias, s.in_channels);
-  if (is_half(x)) return to_dtype(conv_transpose(dims, widened(x), widened(weight), widened(bias), options), x.dtype());
+  if (multiplies_widened(x))
+    return to_dtype(conv_transpose(dims, widened(x), widened(weight), widened(bias), options), x.dtype());
 
   const Tensor y = empty(result_shape(dims, s.batch, s.in_channels, s.in), x.dtype(), x.device());
   const Tensor from = contiguous(detach(x)), w = contiguous(detach(weight));

@@ -131,6 +131,7 @@ bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device devic
   if (a == ConvAlgorithm::winograd_strided) return strided_winograd_takes(pass, s);
   if (a == ConvAlgorithm::depthwise) return s.group_in() == 1;
   if (a == ConvAlgorithm::interleaved) return s.dtype == DType::f32;
+  if (a == ConvAlgorithm::im2col) return item_size(s.dtype) > 2;  // columns of 16 bits would be rounded before summing
   return true;
 }
 
@@ -142,7 +143,7 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
   const auto can = [&](ConvAlgorithm a) { return conv_suits(a, pass, s, device); };
   const ConvPreference asked = conv_preference();
   if (asked.algorithm != ConvAlgorithm::count && can(asked.algorithm)) return asked.algorithm;
-  if (far_apart(s)) return ConvAlgorithm::im2col;
+  if (far_apart(s) && can(ConvAlgorithm::im2col)) return ConvAlgorithm::im2col;
   const bool interleaves = can(ConvAlgorithm::interleaved) && interleaving_pays(pass, s);
   if (can(ConvAlgorithm::depthwise)) return interleaves ? ConvAlgorithm::interleaved : ConvAlgorithm::depthwise;
 

@@ -98,7 +98,7 @@ Tensor product_gradient_b(const Tensor& dy, const Tensor& a, const Dims& shape, 
 Tensor product(const Tensor& a, const Tensor& b, double alpha) {
   check_types("matmul", a, b);
   check_inner("matmul", a, b);
-  if (is_half(a)) return to_dtype(product(widened(a), widened(b), alpha), a.dtype());
+  if (multiplies_widened(a)) return to_dtype(product(widened(a), widened(b), alpha), a.dtype());
   const Tensor out = empty_product(a, b, "matmul");
   GemmArgs args = arguments(out, a, b);
   args.alpha = alpha;
@@ -126,7 +126,7 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
   check_types(op, a, b);
   check_types(op, input, a);
   check_inner(op, a, b);
-  if (is_half(a))
+  if (multiplies_widened(a))
     return to_dtype(add_product(op, widened(input), widened(a), widened(b), beta_number, alpha_number), a.dtype());
   const double beta = beta_number.as_double(), alpha = alpha_number.as_double();
   const Tensor out = empty_product(a, b, op);
@@ -164,7 +164,7 @@ Tensor bias_gradient(const Tensor& dy, const Tensor& saved, std::optional<UnaryO
   const Tensor dz = activation && !only_ours(dy) ? empty(dy.shape(), dy.dtype(), dy.device()) : dy;
   BiasGradient args{.dtype = dy.dtype(), .rows = dy.size(0), .cols = dy.size(1), .dy = dy.data()};
   if (activation) {
-    const int op = static_cast<int>(*activation), type = static_cast<int>(dy.dtype());
+    const int op = static_cast<int>(*activation), type = static_cast<int>(computed_in(dy.dtype()));
     require(kernels(dy.device()).elementwise.unary_grad[op][type], name_of(*activation), dy.device());
     args.activation = *activation;
     args.saved = saved.data();
@@ -254,7 +254,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, std::op
     check(bias.shape() == Dims{weight.size(0)}, "linear: bias must have shape ", Dims{weight.size(0)}, ", got ",
           bias.shape());
   }
-  if (is_half(x)) return to_dtype(linear(widened(x), widened(weight), widened(bias), activation), x.dtype());
+  if (multiplies_widened(x)) return to_dtype(linear(widened(x), widened(weight), widened(bias), activation), x.dtype());
   if (x.ndim() != 2) {
     Dims shape = x.shape();
     shape.back() = weight.size(0);

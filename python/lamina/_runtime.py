@@ -8,7 +8,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["empty_cache", "memory_stats", "reset_peak_memory", "show_config"]
+__all__ = [
+    "empty_cache",
+    "get_float32_matmul_precision",
+    "memory_stats",
+    "reset_peak_memory",
+    "set_float32_matmul_precision",
+    "show_config",
+]
 
 
 def _openmp_runtimes() -> list[str]:
@@ -58,3 +65,17 @@ def reset_peak_memory() -> None:
 def empty_cache() -> None:
     """Gives cached memory back to the system."""
     _C._release_cached_memory()
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """What products and convolutions of float32 may round their operands to on CUDA: 'highest' (the default) is float32
+    itself, 'high' is TensorFloat32, with 10 bits after the point, several times faster. Captured steps keep what was set
+    when they were captured; the CPU always computes in float32."""
+    if precision not in ("highest", "high"):
+        raise ValueError(f"set_float32_matmul_precision: expected 'highest' or 'high', got {precision!r}")
+    _C._allow_tf32(precision == "high")
+
+
+def get_float32_matmul_precision() -> str:
+    """What set_float32_matmul_precision() has set."""
+    return "high" if _C._tf32_allowed() else "highest"
