@@ -28,10 +28,8 @@ def seen(h: np.ndarray, o: dict[str, Any]) -> np.ndarray:
 
 def sums(from_x: np.ndarray, from_h: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> np.ndarray:
     """What the gates activate; with layer norm, each gate's units to mean 0 and variance 1, and gains."""
-    bias = w["bias_ih"] + w["bias_hh"]
-    return (
-        normed(from_x + from_h, w["weight_ln"], w["weight_hh"].shape[1]) if o.get("layer_norm") else from_x + from_h
-    ) + bias
+    bias, hidden = w["bias_ih"] + w["bias_hh"], from_x.shape[1] // (4 if o["cell"] == "lstm" else 1)
+    return (normed(from_x + from_h, w["weight_ln"], hidden) if o.get("layer_norm") else from_x + from_h) + bias
 
 
 def normed(a: np.ndarray, gains: np.ndarray, hidden: int) -> np.ndarray:
@@ -46,12 +44,12 @@ def elman_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndar
 
 
 def lstm_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarray], o: dict[str, Any]) -> Any:
-    a = sums(x @ w["weight_ih"].T, seen(h, o) @ w["weight_hh"].T, w, o)
-    ai, af, ag, ao = np.split(a, 4, axis=1)
+    from_h = seen(h, o) @ w["weight_hh"].T
     if o.get("full_gate_recurrence"):
         before = o["memory"].get("gates", np.zeros((1, 3 * c.shape[1])))
         ri, rf, ro = np.split(before @ w["weight_gates"].T, 3, axis=1)
-        ai, af, ao = ai + ri, af + rf, ao + ro
+        from_h = from_h + np.concatenate([ri, rf, np.zeros_like(ri), ro], 1)
+    ai, af, ag, ao = np.split(sums(x @ w["weight_ih"].T, from_h, w, o), 4, axis=1)
     if o.get("peephole"):
         ai, af = ai + w["weight_pi"] * c, af + w["weight_pf"] * c
     i = sigmoid(ai) if o.get("input_gate", True) else np.ones_like(ai)
@@ -75,6 +73,10 @@ def gru_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, w: dict[str, np.ndarra
         from_x, from_h, gains = x @ w["weight_ih"].T, s @ recurrent.T, w["weight_ln"]
         early = normed((from_x + from_h)[:, : 2 * n], gains[: 2 * n], n) + w["bias_ih"][: 2 * n] + bias[: 2 * n]
         r, z = np.split(sigmoid(early), 2, axis=1)
+        if not o.get("reset_after", True):
+            total = from_x[:, 2 * n :] + (r * s) @ recurrent[2 * n :].T
+            new = np.tanh(normed(total, gains[2 * n :], n) + w["bias_ih"][2 * n :] + bias[2 * n :])
+            return (1 - z) * h + z * new, c
         late = normed(from_x[:, 2 * n :], gains[2 * n : 3 * n], n) + w["bias_ih"][2 * n :]
         new = np.tanh(late + r * (normed(from_h[:, 2 * n :], gains[3 * n :], n) + bias[2 * n :]))
         return (1 - z) * new + z * h, c
@@ -158,6 +160,16 @@ CELLS: dict[str, dict[str, Any]] = {
         "zoneout": (0.2, 0.1),
     },
     "layer norm gru, leaky": {"cell": "gru", "layer_norm": True, "leak": 0.5},
+    "layer norm gru, reset before": {"cell": "gru", "layer_norm": True, "reset_after": False, "leak": 0.5},
+    "layer norm, full gate recurrence": {"cell": "lstm", "layer_norm": True, "full_gate_recurrence": True},
+    "layer norm, full gate recurrence, peephole, no input gate": {
+        "cell": "lstm",
+        "layer_norm": True,
+        "full_gate_recurrence": True,
+        "peephole": True,
+        "input_gate": False,
+        "leak": 0.5,
+    },
     "mut1": {"cell": "mut1"},
     "mut2": {"cell": "mut2"},
     "mut3": {"cell": "mut3"},
@@ -283,8 +295,11 @@ def test_cell_agrees_with_its_steps_and_differences(name: str, ragged: bool, rev
 
 @pytest.mark.parametrize(
     "name",
-    ["tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm gru, leaky"],
-)
+    [
+        "tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm gru, leaky",
+        "layer norm gru, reset before", "layer norm, full gate recurrence",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 1), (3, 1, 2, 17), (2, 2, 3, 8), (5, 50, 4, 33), (2, 97, 3, 64), (3, 7, 5, 130)]
 )
@@ -315,6 +330,8 @@ def test_odd_sizes_in_float32(name: str, shape: tuple[int, int, int, int]) -> No
         "mut3",
         "leaky lstm",
         "layer norm lstm",
+        "layer norm gru, reset before",
+        "layer norm, full gate recurrence",
     ],
 )
 def test_masks_are_those_of_the_steps(name: str, ragged: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,8 +506,12 @@ def test_lengths_are_torchs_packed_sequences(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lstm", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm lstm"]
-)
+    "name",
+    [
+        "lstm", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm lstm",
+        "layer norm gru, reset before", "layer norm, full gate recurrence",
+    ],
+)  # fmt: skip
 def test_same_bits_with_any_number_of_threads(name: str) -> None:
     layer = make_layer(CELLS[name], 40, 72)
     x = lamina.tensor(RNG.normal(size=(9, 20, 40)).astype(np.float32))
@@ -544,8 +565,11 @@ def test_backward_twice_over_a_retained_graph() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["tanh", "peephole", "full gate recurrence", "projection", "gru", "gru, reset before", "mut3", "layer norm lstm"],
-)
+    [
+        "tanh", "peephole", "full gate recurrence", "projection", "gru", "gru, reset before", "mut3", "layer norm lstm",
+        "layer norm gru, reset before", "layer norm, full gate recurrence",
+    ],
+)  # fmt: skip
 def test_a_captured_step_is_the_eager_step(name: str) -> None:
     x = [lamina.tensor(RNG.normal(size=(4, 3, 2)).astype(np.float32)) for _ in range(4)]
     lengths = [lamina.tensor(n) for n in ([4, 2, 1], [1, 4, 3], [2, 2, 4], [4, 4, 4])]
@@ -601,8 +625,6 @@ def test_a_hundred_thousand_steps() -> None:
         (lambda: nn.LSTM(3, 4, proj_size=4), None, "must be below hidden_size, got 4"),
         (lambda: nn.LSTM(3, 4, proj_size=2, leak=0.5), None, "with a projected state"),
         (lambda: nn.LSTM(3, 4, proj_size=2), lambda m: m(lamina.ones(5, 2, 3), (lamina.ones(1, 2, 4),) * 2), r"h_0 must have shape \(1, 2, 2\)"),
-        (lambda: nn.GRU(3, 4, reset_after=False, layer_norm=True), None, "GRU: layer_norm needs reset_after=True"),
-        (lambda: nn.LSTM(3, 4, full_gate_recurrence=True, layer_norm=True), None, "do not go together"),
         (lambda: nn.MUT1(3, 4), None, "must have hidden_size features, got 3 and hidden_size=4"),
         (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 2)), r"shape \(batch, 3\) or \(3,\), got \(5, 2\)"),
         (lambda: nn.GRUCell(3, 4), lambda m: m(lamina.ones(5, 3), lamina.ones(2, 4)), r"h must have shape \(5, 4\), got \(2, 4\)"),

@@ -54,7 +54,15 @@ def clock(a, *, h, count):
     return tanh(a) * (1 / (1 + count)), count + 1
 
 
-CELLS = [lstm, gru, peephole, everything, one_gate, clock]
+@cell
+def two_stages(r, z, n, m, *, h, c, w=0.5):
+    """The last two gates see what the others make of the states; a share apart and a parameter in both stages."""
+    v = sigmoid(r.input + w * r.recurrent) * h + c
+    n, m = tanh(n.seeing(v)), sigmoid(m.seeing(v))
+    return h + sigmoid(z) * (n - h) * m, w * c + tanh(r)
+
+
+CELLS = [lstm, gru, peephole, everything, one_gate, clock, two_stages]
 
 
 def op_by_op(layer: Any, x: Any, first: list[Any]) -> Any:
@@ -65,7 +73,11 @@ def op_by_op(layer: Any, x: Any, first: list[Any]) -> Any:
         if layer.bias:
             from_x, from_h = from_x + layer.bias_ih_l0, from_h + layer.bias_hh_l0
         count = len(own.gates)
-        gates = list(zip(from_x.chunk(count, 1), from_h.chunk(count, 1), strict=True))
+        gates: list[Any] = list(zip(from_x.chunk(count, 1), from_h.chunk(count, 1), strict=True))
+        for late in range(count - own.late, count):
+            weight = layer.weight_hh_l0.chunk(count, 0)[late]
+            bias = layer.bias_hh_l0.chunk(count, 0)[late] if layer.bias else 0.0
+            gates[late] = (gates[late][0], lambda v, weight=weight, bias=bias: v @ weight.T + bias)
         rows = {name: getattr(layer, f"{name}_l0") for name in own.parameters}
         new = own(*gates, **dict(zip(own.states, states, strict=True)), **rows)
         states = list(new) if isinstance(new, tuple) else [new]
@@ -213,6 +225,18 @@ def uses_lamina(a, *, h):
     return lamina.tanh(a)
 
 
+def sees_itself(a, b, *, h):
+    return b.seeing(b * h) + a
+
+
+def sees_first(a, b, *, h):
+    return a.seeing(b * h) + b
+
+
+def sees_two_things(a, b, c, *, h):
+    return b.seeing(a * h) + c.seeing(a + h)
+
+
 def returns_too_much(a, *, h):
     return h, a
 
@@ -234,6 +258,9 @@ def uses_numpy(a, *, h):
         (uses_a_tensor, "cell uses_a_tensor: cannot be traced: .*a tensor from outside cannot enter"),
         (uses_lamina, "cell uses_lamina: cannot be traced: .*functions of lamina.nn.cells"),
         (uses_numpy, "cell uses_numpy: cannot be traced"),
+        (sees_itself, r"cell sees_itself: gates that see another value than h must be the last, .*; b do not"),
+        (sees_first, "gates that see another value than h must be the last"),
+        (sees_two_things, "see the same one"),
         (returns_too_much, r"must return its new states \(h\), got 2 values"),
         (returns_a_word, "return: expected gates, states, parameters or numbers, got str"),
         (lambda a, *, h: h**a, "pow: expected an integer exponent"),

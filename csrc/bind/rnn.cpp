@@ -12,18 +12,18 @@ void bind_programs(py::module_& m) {
   m.def("_cell_ops", &cell_op_names);
   m.def("_cell_rows", [] { return kProgramRows; });
   py::class_<RnnCellDescription, std::shared_ptr<RnnCellDescription>>(m, "_CellProgram")
-      .def(py::init([](std::vector<int> columns, int inputs, int stored, int states, int parameters, const Tensor& code,
-                       const Tensor& constants, const Tensor& grad_code, const Tensor& grad_constants) {
-             return std::const_pointer_cast<RnnCellDescription>(rnn_cell({std::move(columns),
-                                                                          inputs,
-                                                                          stored,
-                                                                          states,
-                                                                          parameters,
-                                                                          {code, constants},
-                                                                          {grad_code, grad_constants}}));
+      .def(py::init([](std::vector<int> columns, int inputs, int stored, int states, int parameters, int shown,
+                       int late, const std::vector<std::pair<Tensor, Tensor>>& codes) {
+             check(codes.size() == (late ? 4 : 2), "rnn_program: expected a program and its gradient for each stage");
+             const auto code = [&](std::size_t k) {
+               return k < codes.size() ? CellCode{codes[k].first, codes[k].second} : CellCode{};
+             };
+             return std::const_pointer_cast<RnnCellDescription>(
+                 rnn_cell({std::move(columns), inputs, stored, states, parameters, shown, late, code(0), code(1),
+                           code(2), code(3)}));
            }),
            py::arg("columns"), py::arg("inputs"), py::arg("stored"), py::arg("states"), py::arg("parameters"),
-           py::arg("code"), py::arg("constants"), py::arg("grad_code"), py::arg("grad_constants"));
+           py::arg("shown"), py::arg("late"), py::arg("codes"));
   m.def(
       "_rnn_program",
       [](const std::shared_ptr<RnnCellDescription>& cell, const Tensor& input, const Tensor& weight_ih,

@@ -108,8 +108,9 @@ struct RnnTable {
   void (*pack[kRnnCells][kDTypeCount])(void* packed, const void* weight, const void* second, std::int64_t units);
   void (*forward[kRnnCells][kDTypeCount])(RnnRun run);
   void (*backward[kRnnCells][kDTypeCount])(RnnGradRun run);
-  std::size_t (*program_packed_bytes)(DType dtype, std::int64_t units, int gates);
-  void (*program_pack[kDTypeCount])(void* packed, const void* weight, std::int64_t units, int gates);
+  std::size_t (*program_packed_bytes)(DType dtype, std::int64_t units, int gates,
+                                      int seen);  // blocks of H that they see
+  void (*program_pack[kDTypeCount])(void* packed, const void* weight, std::int64_t units, int gates, int seen);
   std::int64_t (*row_blocks)(std::int64_t batch);
   void (*program_forward[kDTypeCount])(RnnProgramRun run);
   void (*program_backward[kDTypeCount])(RnnProgramGradRun run);

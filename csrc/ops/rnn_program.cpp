@@ -46,13 +46,18 @@ void check_code(const CellCode& code, int rows) {
 struct Saved {
   RnnCellRef cell;
   SavedTensor x, input_weight, recurrent_weight, blocks, states;
-  SavedTensor seen, parameters, scale, lengths, mask, moves[2];
+  SavedTensor seen, late_seen, parameters, scale, lengths, mask, moves[2];
   RnnProgramRun run;
 };
 
 CellProgram program_of(const CellCode& code) {
+  if (!code.code.defined()) return {};
   return {code.code.data<std::int32_t>(), code.constants.data<double>(), static_cast<int>(code.code.size(0)),
           static_cast<int>(code.constants.size(0))};
+}
+
+std::int64_t units_of(const RnnCellDescription& cell, const RnnProgramArguments& a) {
+  return a.recurrent_weight.size(1) / (1 + cell.shown);
 }
 
 void check_arguments(const RnnCellDescription& cell, const Tensor& x, const RnnProgramArguments& a) {
@@ -62,10 +67,10 @@ void check_arguments(const RnnCellDescription& cell, const Tensor& x, const RnnP
            name_of(x.dtype()));
   check(a.recurrent_weight.ndim() == 2 && a.recurrent_weight.size(1) > 0, kOp,
         ": the recurrent weight must have 2 dimensions, got shape ", a.recurrent_weight.shape());
-  const std::int64_t T = x.size(0), B = x.size(1), H = a.recurrent_weight.size(1);
+  const std::int64_t T = x.size(0), B = x.size(1), H = units_of(cell, a);
   check_argument(kOp, "the input weight", a.input_weight, {cell.inputs * H, x.size(2)}, x);
   check_argument(kOp, "the recurrent weight", a.recurrent_weight,
-                 {static_cast<std::int64_t>(cell.columns.size()) * H, H}, x);
+                 {static_cast<std::int64_t>(cell.columns.size()) * H, (1 + cell.shown) * H}, x);
   check(a.parameters.defined() == (cell.parameters > 0), kOp, ": expected ", cell.parameters, " parameters");
   if (a.parameters.defined()) check_argument(kOp, "the parameters", a.parameters, {cell.parameters, H}, x);
   if (a.first.defined()) check_argument(kOp, "the first states", a.first, {cell.states, B, H}, x);
@@ -83,6 +88,18 @@ void check_arguments(const RnnCellDescription& cell, const Tensor& x, const RnnP
 // The slots of the first states: [states, B, H].
 Tensor first_slot(const Tensor& states, bool reverse) { return select(states, 1, reverse ? states.size(1) - 1 : 0); }
 Tensor final_slot(const Tensor& states, bool reverse) { return select(states, 1, reverse ? 0 : states.size(1) - 1); }
+// What the gates see of the states, [T + 1, B, (1 + shown) H], with the first in its slot; undefined where it is h.
+Tensor seen_states(const RnnCellDescription& cell, const Tensor& states, const Tensor& mask, bool reverse) {
+  if (!cell.shown && !mask.defined()) return Tensor();
+  const Tensor first = first_slot(states, reverse), h = select(first, 0, 0);
+  const std::int64_t slots = states.size(1), B = states.size(2), H = states.size(3);
+  const Tensor all = empty({slots, B, (1 + cell.shown) * H}, states.dtype(), states.device());
+  const Tensor slot = select(all, 0, reverse ? slots - 1 : 0);
+  write_copy(narrow(slot, 1, 0, H), mask.defined() ? mul(h, mask) : h);
+  for (int k = 0; k < cell.shown; ++k)
+    write_copy(narrow(slot, 1, (1 + k) * H, H), select(first, 0, cell.states - cell.shown + k));
+  return all;
+}
 Tensor all_h(const Tensor& states) { return select(states, 0, 0); }
 
 // The sweep back over a sequence, in stretches as in rnn.cpp.
@@ -102,9 +119,11 @@ class Sweep {
     dparameters = zeros({table.row_blocks(B), cell.parameters, H}, blocks);
     if (s.run.moves[0] || s.run.moves[1] || s.run.rates[0] != 1 || s.run.rates[1] != 1)
       stays_ = fresh({cell.states, B, H});
+    if (cell.late) dlate_seen_ = fresh({B, H});
     dy_ = !dy.defined() || dy.strides()[2] == 1 || H == 1 ? dy : contiguous(dy);
-    packed_ = empty({static_cast<std::int64_t>(table.program_packed_bytes(blocks.dtype(), H, s.run.gates))}, DType::u8,
-                    blocks.device());
+    packed_ =
+        empty({static_cast<std::int64_t>(table.program_packed_bytes(blocks.dtype(), H, s.run.gates, 1 + cell.shown))},
+              DType::u8, blocks.device());
     length_ = stretch_of(s.run.steps, B);
     dblocks_ = fresh({length_, B, cell.stored * H});
   }
@@ -138,12 +157,14 @@ class Sweep {
     run.forward.first_time = first;
     run.forward.steps = steps;
     run.forward.program = program_of(s_.cell->backward);
+    run.forward.early = program_of(s_.cell->early_backward);
     run.forward.weight = s_.recurrent_weight.get().data();
     run.forward.packed = packed_.data();
     run.forward.is_packed = is_packed;
     run.forward.blocks = part(s_.blocks, s_.run.blocks, 0);
     run.forward.states = narrow(s_.states.get(), 1, first, steps + 1).data();
     run.forward.seen = part(s_.seen, s_.run.seen, 1);
+    run.forward.late_seen = part(s_.late_seen, s_.run.late_seen, 0);
     run.forward.unit = data(s_.parameters, s_.run.unit);
     run.forward.scale = part(s_.scale, s_.run.scale, 0);
     run.forward.mask = data(s_.mask, s_.run.mask);
@@ -156,6 +177,7 @@ class Sweep {
     run.dy_row = rows.defined() ? rows.strides()[1] : 0;
     run.every = every_.defined() ? narrow(every_, 0, first, steps).data() : nullptr;
     run.dstates = dstates.data();
+    run.dlate_seen = data_or_null(dlate_seen_);
     run.stays = data_or_null(stays_);
     run.dparameters = dparameters.data();
     const auto kernel = kernels(dblocks.device()).rnn.program_backward[static_cast<int>(dblocks.dtype())];
@@ -164,29 +186,36 @@ class Sweep {
 
   const Saved& s_;
   const Tensor every_;
-  Tensor stays_, dy_, packed_, dblocks_;
+  Tensor dlate_seen_, stays_, dy_, packed_, dblocks_;
   std::int64_t length_;
 };
 
 void give_recurrent_gradient(const Saved& s, const Tensor& dw, const Tensor& dblocks, std::int64_t first,
                              std::int64_t steps, bool fresh) {
   const std::int64_t H = s.run.units;
-  const Tensor h = slots_before(s.run.seen ? s.seen.get() : all_h(s.states.get()), s.run.reverse);
-  const Tensor seen = view(narrow(h, 0, first, steps), {dblocks.size(0), H});
-  for (int g = 0; g < s.run.gates;) {  // gates whose blocks lie side by side, as one product
-    int end = g + 1;
-    while (end < s.run.gates && s.run.columns[end] == s.run.columns[end - 1] + 1) ++end;
-    give_product(narrow(dw, 0, g * H, (end - g) * H),
-                 transpose(narrow(dblocks, 1, s.run.columns[g] * H, (end - g) * H), 0, 1), seen, fresh);
-    g = end;
-  }
+  const auto rows = [&](const Tensor& t) { return view(narrow(t, 0, first, steps), {dblocks.size(0), t.size(2)}); };
+  const Tensor seen = rows(slots_before(s.run.seen ? s.seen.get() : all_h(s.states.get()), s.run.reverse));
+  const auto give = [&](int from, int to, const Tensor& factor) {
+    for (int g = from; g < to;) {  // gates whose blocks lie side by side, as one product
+      int end = g + 1;
+      while (end < to && s.run.columns[end] == s.run.columns[end - 1] + 1) ++end;
+      give_product(narrow(dw, 0, g * H, (end - g) * H),
+                   transpose(narrow(dblocks, 1, s.run.columns[g] * H, (end - g) * H), 0, 1), factor, fresh);
+      g = end;
+    }
+  };
+  const int early = s.run.gates - s.run.late;
+  give(0, early, seen);
+  if (s.run.late) give(early, s.run.gates, rows(s.late_seen.get()));
 }
 
-constexpr int kProgramForm = 1 + kRnnCells;  // after those of the built-in cells
+constexpr int kProgramForm = 1 + kRnnCells;  // after those of the built-in cells; then by what is shown
 
 void pack_gates(void* packed, PackSource s) {
-  kernels(s.device).rnn.program_pack[static_cast<int>(s.dtype)](packed, s.data, s.cols,
-                                                                static_cast<int>(s.rows / s.cols));
+  const int seen = s.form - kProgramForm + 1;
+  const std::int64_t units = s.cols / seen;
+  kernels(s.device).rnn.program_pack[static_cast<int>(s.dtype)](packed, s.data, units, static_cast<int>(s.rows / units),
+                                                                seen);
 }
 
 }  // namespace
@@ -197,8 +226,15 @@ RnnCellRef rnn_cell(RnnCellDescription d) {
   check(d.inputs >= 0 && d.inputs <= d.stored && d.stored > 0 && d.states > 0 && d.parameters >= 0, kOp,
         ": a cell needs gates and states");
   for (const int column : d.columns) check(column >= 0 && column < d.stored, kOp, ": no block ", column);
+  check(d.shown >= 0 && d.shown < d.states && d.late >= 0 && d.late <= static_cast<int>(d.columns.size()) &&
+            (d.shown == 0 || d.late == 0),
+        kOp, ": a cell shows states to all its gates or has gates of a second stage");
   check_code(d.forward, d.stored + 2 * d.states + d.parameters);
   check_code(d.backward, 2 * (d.stored + d.states + d.parameters));
+  if (d.late) {
+    check_code(d.early, d.stored + d.states + d.parameters + 1);
+    check_code(d.early_backward, 2 * (d.stored + d.states + d.parameters) + 1);
+  }
   return std::make_shared<const RnnCellDescription>(std::move(d));
 }
 
@@ -211,7 +247,7 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
   {
     const GradMode off(false);
     const auto as_rows = [](const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); };
-    const std::int64_t T = input.size(0), B = input.size(1), H = a.recurrent_weight.size(1);
+    const std::int64_t T = input.size(0), B = input.size(1), H = units_of(*cell, a);
     const Tensor x = contiguous(input), recurrent = contiguous(a.recurrent_weight), parameters = as_rows(a.parameters),
                  mask = as_rows(a.mask), moves[2] = {as_rows(a.moves[0]), as_rows(a.moves[1])};
     const auto fresh = [&](const Dims& shape) { return empty(shape, x.dtype(), x.device()); };
@@ -225,12 +261,12 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
       write_copy(first, a.first);
     else
       write_fill(first, Scalar(0.0));
-    const Tensor seen = mask.defined() ? fresh({T + 1, B, H}) : Tensor();
-    if (seen.defined()) write_copy(select(seen, 0, a.reverse ? T : 0), mul(select(first, 0, 0), mask));
+    const Tensor seen = seen_states(*cell, states, mask, a.reverse),
+                 late_seen = cell->late ? fresh({T, B, H}) : Tensor();
     const Tensor scale = a.eps > 0 ? fresh({T, B, cell->stored}) : Tensor();
     const int gates = static_cast<int>(cell->columns.size());
-    const std::size_t bytes = table.program_packed_bytes(x.dtype(), H, gates);
-    const Tensor kept = recorded ? Tensor() : kept_packed(recurrent, bytes, pack_gates, kProgramForm);
+    const std::size_t bytes = table.program_packed_bytes(x.dtype(), H, gates, 1 + cell->shown);
+    const Tensor kept = recorded ? Tensor() : kept_packed(recurrent, bytes, pack_gates, kProgramForm + cell->shown);
     const Tensor packed = kept.defined() ? kept : empty({static_cast<std::int64_t>(bytes)}, DType::u8, x.device());
 
     RnnProgramRun run{};
@@ -239,12 +275,13 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
     run.reverse = a.reverse;
     run.gates = gates, run.inputs = cell->inputs, run.stored = cell->stored;
     run.state_count = cell->states, run.parameters = cell->parameters;
+    run.shown = cell->shown, run.late = cell->late;
     for (int g = 0; g < gates; ++g) run.columns[g] = cell->columns[static_cast<std::size_t>(g)];
-    run.program = program_of(cell->forward);
+    run.program = program_of(cell->forward), run.early = program_of(cell->early);
     run.weight = recurrent.data(), run.packed = packed.data();
     run.blocks = blocks.data(), run.states = states.data();
     run.state_stride = (T + 1) * B * H;
-    run.seen = data_or_null(seen), run.mask = data_or_null(mask);
+    run.seen = data_or_null(seen), run.late_seen = data_or_null(late_seen), run.mask = data_or_null(mask);
     run.unit = data_or_null(parameters);
     run.scale = data_or_null(scale), run.eps = a.eps;
     for (int k = 0; k < 2; ++k) run.rates[k] = a.rates[k], run.moves[k] = data_or_null(moves[k]);
@@ -257,9 +294,19 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
     if (recorded) {
       const auto keep = [](const Tensor& t) { return t.defined() ? save_output(t) : SavedTensor(); };
       run.packed = nullptr;
-      s = Saved{cell,         keep(x),         keep(a.input_weight), keep(recurrent),
-                keep(blocks), keep(states),    keep(seen),           keep(parameters),
-                keep(scale),  keep(a.lengths), keep(mask),           {keep(moves[0]), keep(moves[1])},
+      s = Saved{cell,
+                keep(x),
+                keep(a.input_weight),
+                keep(recurrent),
+                keep(blocks),
+                keep(states),
+                keep(seen),
+                keep(late_seen),
+                keep(parameters),
+                keep(scale),
+                keep(a.lengths),
+                keep(mask),
+                {keep(moves[0]), keep(moves[1])},
                 run};
     }
   }

@@ -20,7 +20,10 @@ struct CellCode {
 struct RnnCellDescription {
   std::vector<int> columns;  // of each gate that h feeds: the block that its share goes to
   int inputs, stored, states, parameters;
+  int shown;  // of the states, the last: gates see them beside h
+  int late;   // of the gates, the last: they see a value of the cell's own instead
   CellCode forward, backward;
+  CellCode early, early_backward;  // of that value; without late gates undefined
 };
 using RnnCellRef = std::shared_ptr<const RnnCellDescription>;
 
@@ -28,7 +31,7 @@ using RnnCellRef = std::shared_ptr<const RnnCellDescription>;
 RnnCellRef rnn_cell(RnnCellDescription description);
 
 struct RnnProgramArguments {
-  Tensor input_weight, recurrent_weight;  // [inputs H, I], [gates H, H]
+  Tensor input_weight, recurrent_weight;  // [inputs H, I], [gates H, (1 + shown) H]
   Tensor parameters;                      // [parameters, H], or undefined
   Tensor first;                           // states [states, B, H]; undefined: zeros
   Tensor lengths;                         // int64 [B], or undefined

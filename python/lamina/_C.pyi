@@ -1447,10 +1447,9 @@ class _CellProgram:
         stored: builtins.int,
         states: builtins.int,
         parameters: builtins.int,
-        code: Tensor,
-        constants: Tensor,
-        grad_code: Tensor,
-        grad_constants: Tensor,
+        shown: builtins.int,
+        late: builtins.int,
+        codes: Sequence[tuple[Tensor, Tensor]],
     ) -> None: ...
 
 class _Decoder:

@@ -256,3 +256,15 @@ def compiled(
     found[into:] = [g.make("add", g.row(dparameters + k), d) for k, d in enumerate(found[into:])]
     slots = [*range(dblocks, dblocks + len(found))]
     return forward, Code(found, slots, 2 * count, also_read=range(dstates, dparameters))
+
+
+def compiled_early(g: Graph, value: Node, rows: Sequence[Node]) -> tuple[Code, Code]:
+    """The program of what the late gates see, and that of its gradient, which adds to all others."""
+    count = len(rows)
+    found = gradients(g, [value], [g.row(2 * count)], rows)
+    sums = [g.make("add", g.row(count + k), d) for k, d in enumerate(found)]
+    return Code([value], [count], count + 1), Code(sums, range(count, 2 * count), 2 * count + 1)
+
+
+def depends_on(value: Node, rows: Sequence[Node]) -> bool:
+    return any(node in rows for node in _in_order([value]))

@@ -12,7 +12,7 @@
 Positional parameters are gates: each is W x + R h + b, with weights of its own. Keywords are states, of which the first
 is the one that gates and the next layer see; the function returns the new ones in the same order. Keywords with a number
 as default are parameters, one to a unit, that begin as that number. gate.input and gate.recurrent are W x + b and R h + b
-by themselves.
+by themselves; gate.seeing(v) is W x + R v + b, with a value of the step in the place of h, for the last gates of a cell.
 
 The function is traced once, differentiated, and run inside the fused sequence kernel. What it may use: + − · /, powers
 by a constant, comparisons in `where`, and the functions of this module. Called with tensors it is an ordinary function.
@@ -24,7 +24,7 @@ import operator
 
 from lamina import _C
 from lamina._C import Tensor
-from lamina.nn.cell_program import Graph, Node, compiled
+from lamina.nn.cell_program import Graph, Node, compiled, compiled_early, depends_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,17 +161,27 @@ class Value:
         raise Untraceable(f"no '{name}' for gates and states; see lamina.nn.cells for what there is")
 
 
-class _Gate(Value):
-    """`splits` takes the names of gates of which the shares are wanted apart."""
+class _Trace:
+    """What a function does with its gates beside arithmetic."""
 
-    def __init__(self, graph: Graph, name: str, shares: tuple[Node, Node | None], splits: set[str]) -> None:
+    def __init__(self) -> None:
+        self.split: set[str] = set()  # gates whose shares are wanted apart
+        self.seen: dict[str, Node] = {}  # what gates see instead of h
+
+
+class _Gate(Value):
+    def __init__(self, graph: Graph, name: str, shares: tuple[Node, Node | None], trace: _Trace) -> None:
         first, second = shares
         super().__init__(graph, first if second is None else graph.make("add", first, second))
-        self._name, self._shares, self._splits = name, shares, splits
+        self._name, self._shares, self._trace = name, shares, trace
 
     def _share(self, which: int) -> Value:
-        self._splits.add(self._name)
+        self._trace.split.add(self._name)
         return Value(self._graph, self._shares[which] or self._node)
+
+    def seeing(self, value: Any) -> Value:
+        self._trace.seen[self._name] = self._node_of("seeing", value)
+        return Value(self._graph, self._node)
 
     @property
     def input(self) -> Value:
@@ -185,9 +195,12 @@ class _Gate(Value):
 class _Shares:
     """A gate for calls with tensors whose shares are given apart; in all else it is their sum."""
 
-    def __init__(self, input: Tensor, recurrent: Tensor) -> None:
+    def __init__(self, input: Tensor, recurrent: Any) -> None:
         self.input, self.recurrent = input, recurrent
-        self.total = input + recurrent
+        self.total = input if callable(recurrent) else input + recurrent
+
+    def seeing(self, value: Tensor) -> Tensor:
+        return self.input + self.recurrent(value)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.total, name)
@@ -273,10 +286,11 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 class Cell:
     """A function of gates and states that CustomRNN can run; see lamina.nn.cells."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], shown: int = 0) -> None:
+        """`shown`: of the states, how many of the last ones all gates see beside h. They begin at 0 and stay inside."""
         import inspect  # which takes longer to load than all of lamina.nn
 
-        self.function = function
+        self.function, self.shown = function, shown
         self.__name__ = getattr(function, "__name__", "cell")
         self.__doc__ = function.__doc__ or type(self).__doc__
         self.gates: list[str] = []
@@ -301,12 +315,29 @@ class Cell:
             )
         if taken := set(self.parameters) & {"weight_ih", "weight_hh", "weight_ln", "bias_ih", "bias_hh"}:
             raise TypeError(f"cell {self.__name__}: {min(taken)} is a parameter of every layer; choose another name")
-        splits: set[str] = set()
-        self._trace(Graph(), {}, splits, {})
-        self.split = [name for name in self.gates if name in splits]  # gates whose shares are used apart
+        graph, trace = Graph(), _Trace()
+        self._trace(graph, {}, trace, {})
+        self.split = [name for name in self.gates if name in trace.split]  # gates whose shares are used apart
+        self.late = len(trace.seen)  # gates that see something else than h
+        self._check_late(trace, graph)
+
+    def _check_late(self, trace: _Trace, graph: Graph) -> None:
+        early, late = self.gates[: len(self.gates) - self.late], self.gates[len(self.gates) - self.late :]
+        blocks = [graph.row(-1 - self.gates.index(name)) for name in late]
+        if (
+            set(trace.seen) != set(late)
+            or len({id(value) for value in trace.seen.values()}) > 1
+            or trace.split & set(late)
+            or any(depends_on(value, blocks) for value in trace.seen.values())
+        ):
+            raise TypeError(
+                f"cell {self.__name__}: gates that see another value than h must be the last, see the same one, made of "
+                f"the other gates ({', '.join(early)}), and have no shares apart; {', '.join(trace.seen)} do not"
+            )
 
     def __call__(self, *gates: Any, **rows: Any) -> Any:
-        """The function itself, operation by operation; a pair in the place of a gate is its two shares."""
+        """The function itself, operation by operation; a pair in the place of a gate is its two shares, of which the
+        second is a function of what a late gate sees."""
         return self.function(*(_Shares(*gate) if isinstance(gate, tuple) else gate for gate in gates), **rows)
 
     def __repr__(self) -> str:
@@ -341,22 +372,23 @@ class Cell:
         }
         own = parameters[count - len(self.parameters) :]
         rows = dict(zip([*self.states, *self.parameters], [*states, *own], strict=True))
-        results = self._trace(graph, shares, set(), rows)
-        forward, backward = compiled(graph, results, blocks, states, parameters)
-        if max(forward.rows_held, backward.rows_held) > _C._cell_rows():
-            raise ValueError(
-                f"cell {self.__name__}: holds {max(forward.rows_held, backward.rows_held)} values at once; "
-                f"there is room for {_C._cell_rows()}"
-            )
+        trace = _Trace()
+        results = self._trace(graph, shares, trace, rows)
+        codes = [*compiled(graph, results, blocks, states, parameters)]
+        for value in [*trace.seen.values()][:1]:  # all late gates see the same one
+            codes += compiled_early(graph, value, [*blocks, *states, *parameters])
+        if (held := max(code.rows_held for code in codes)) > _C._cell_rows():
+            raise ValueError(f"cell {self.__name__}: holds {held} values at once; there is room for {_C._cell_rows()}")
         columns = [self.column(k) for k in range(len(self.gates))]
         return _C._CellProgram(
-            columns, len(self.gates), self.stored, len(states), count, *forward.tensors(), *backward.tensors()
-        )
+            columns, len(self.gates), self.stored, len(states), count, self.shown, self.late,
+            [code.tensors() for code in codes],
+        )  # fmt: skip
 
     def _trace(
-        self, graph: Graph, shares: dict[str, tuple[Node, Node | None]], splits: set[str], rows: dict[str, Node]
+        self, graph: Graph, shares: dict[str, tuple[Node, Node | None]], trace: _Trace, rows: dict[str, Node]
     ) -> list[Node]:
-        gates = [_Gate(graph, n, shares.get(n, (graph.row(-1 - k), None)), splits) for k, n in enumerate(self.gates)]
+        gates = [_Gate(graph, n, shares.get(n, (graph.row(-1 - k), None)), trace) for k, n in enumerate(self.gates)]
         named = {
             name: Value(graph, rows.get(name, graph.row(100 + k)))
             for k, name in enumerate([*self.states, *self.parameters])

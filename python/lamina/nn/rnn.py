@@ -97,7 +97,8 @@ class GRU(Layers):
         r, z = σ(W x + b + R h + b′)    n = tanh(W x + b + r ⊙ (R h + b′))    h ← (1 − z) ⊙ n + z ⊙ h
 
     With reset_after=False, the form of Cho et al.: n = tanh(W x + b + R (r ⊙ h) + b′), h ← (1 − z) ⊙ h + z ⊙ n.
-    Arguments and results are RNN's. Layer norm is of r's and z's sums, and of n's two shares each by itself.
+    Arguments and results are RNN's. Layer norm is of r's and z's sums, and of n's two
+    shares each by itself, or of their sum with reset_after=False.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class GRU(Layers):
         **kwargs: Any,
     ) -> None:
         self.reset_after = reset_after
-        super().__init__(gru("GRU", reset_after, layer_norm), input_size, hidden_size, *args, **kwargs)
+        super().__init__(gru(reset_after, layer_norm), input_size, hidden_size, *args, **kwargs)
 
 
 class _Mutation(Layers):
@@ -201,7 +202,7 @@ class GRUCell(Step):
         **kwargs: Any,
     ) -> None:
         self.reset_after = reset_after
-        super().__init__(gru("GRUCell", reset_after, layer_norm), input_size, hidden_size, *args, **kwargs)
+        super().__init__(gru(reset_after, layer_norm), input_size, hidden_size, *args, **kwargs)
 
 
 class CustomRNNCell(Step):

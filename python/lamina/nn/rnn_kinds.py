@@ -42,7 +42,8 @@ class Kind:
         self.custom = custom  # run as a program: cells of the user's own, and those with layer norm
         self.layer_norm, self.begins = layer_norm, begins or {}
         self.words = (*words, "layer_norm=True") if layer_norm else words  # of its repr
-        self.states = tuple(custom.states) if custom else ("h", "c") if has_cell_state else ("h",)
+        own = custom.states[: len(custom.states) - custom.shown] if custom else ["h", "c"] if has_cell_state else ["h"]
+        self.states = tuple(own)
         self._programs: dict[bool, Any] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kind:
@@ -102,34 +103,44 @@ LSTM_SWITCHES = {  # their defaults and bits
 }  # fmt: skip
 
 
-def _lstm_program(on: dict[str, bool]) -> Cell:
+def _lstm_program(on: dict[str, bool], full: bool) -> Cell:
     def sigmoid_if(gate: bool, a: Any) -> Any:
         return cells.sigmoid(a) if gate else 1.0
 
     def step(i: Any, f: Any, g: Any, o: Any, h: Any, c: Any, pi: Any = 0.0, pf: Any = 0.0, po: Any = 0.0) -> Any:
+        """h, c, and the gates, which those of the next step may see."""
         i = sigmoid_if(on["input_gate"], i + pi * c)
         f = 1 - i if on["coupled"] else sigmoid_if(on["forget_gate"], f + pf * c)
         c = f * c + i * (cells.tanh(g) if on["input_activation"] else g)
         o = sigmoid_if(on["output_gate"], o + po * c)
-        return o * (cells.tanh(c) if on["output_activation"] else c), c
+        return o * (cells.tanh(c) if on["output_activation"] else c), c, i, f, o
 
     def lstm(i: Any, f: Any, g: Any, o: Any, *, h: Any, c: Any) -> Any:
-        return step(i, f, g, o, h, c)
+        return step(i, f, g, o, h, c)[:2]
 
     def peephole_lstm(
         i: Any, f: Any, g: Any, o: Any, *, h: Any, c: Any, weight_pi: Any = 0.0, weight_pf: Any = 0.0,
         weight_po: Any = 0.0,
     ) -> Any:  # fmt: skip
+        return step(i, f, g, o, h, c, weight_pi, weight_pf, weight_po)[:2]
+
+    def full_lstm(i: Any, f: Any, g: Any, o: Any, *, h: Any, c: Any, i_seen: Any, f_seen: Any, o_seen: Any) -> Any:
+        return step(i, f, g, o, h, c)
+
+    def full_peephole_lstm(
+        i: Any, f: Any, g: Any, o: Any, *, h: Any, c: Any, i_seen: Any, f_seen: Any, o_seen: Any, weight_pi: Any = 0.0,
+        weight_pf: Any = 0.0, weight_po: Any = 0.0,
+    ) -> Any:  # fmt: skip
         return step(i, f, g, o, h, c, weight_pi, weight_pf, weight_po)
 
+    if full:
+        return Cell(full_peephole_lstm if on["peephole"] else full_lstm, shown=3)
     return Cell(peephole_lstm if on["peephole"] else lstm)
 
 
 def lstm(owner: str, full_gate_recurrence: bool, layer_norm: bool = False, **switches: bool) -> Kind:
     if switches["coupled"] and not (switches["input_gate"] and switches["forget_gate"]):
         raise ValueError(f"{owner}: coupled gates need both of them: input_gate=True and forget_gate=True")
-    if layer_norm and full_gate_recurrence:
-        raise ValueError(f"{owner}: layer_norm and full_gate_recurrence do not go together")
     unusual = {name: on for name, on in switches.items() if on != LSTM_SWITCHES[name][0]}
     return Kind(
         "lstm_full" if full_gate_recurrence else "lstm_variant" if unusual else "lstm",
@@ -140,7 +151,7 @@ def lstm(owner: str, full_gate_recurrence: bool, layer_norm: bool = False, **swi
         peepholes=("weight_pi", "weight_pf", "weight_po") if switches["peephole"] else (),
         sees_gates=full_gate_recurrence,
         forget_gate=1,
-        custom=_lstm_program(switches) if layer_norm else None,
+        custom=_lstm_program(switches, full_gate_recurrence) if layer_norm else None,
         layer_norm=layer_norm,
         words=tuple(f"{name}={on}" for name, on in unusual.items())
         + (("full_gate_recurrence=True",) if full_gate_recurrence else ()),
@@ -152,12 +163,17 @@ def _gru_program(r: Any, z: Any, n: Any, *, h: Any) -> Any:
     return n + cells.sigmoid(z) * (h - n)
 
 
-def gru(owner: str, reset_after: bool, layer_norm: bool = False) -> Kind:
-    if layer_norm and not reset_after:
-        raise ValueError(f"{owner}: layer_norm needs reset_after=True")
-    if not reset_after:
-        return Kind("gru_reset_before", 3, 3, words=("reset_after=False",))
-    return Kind("gru", 3, 3, custom=Cell(_gru_program) if layer_norm else None, layer_norm=layer_norm)
+def _gru_reset_before_program(r: Any, z: Any, n: Any, *, h: Any) -> Any:
+    n = cells.tanh(n.seeing(cells.sigmoid(r) * h))
+    return h + cells.sigmoid(z) * (n - h)
+
+
+def gru(reset_after: bool, layer_norm: bool = False) -> Kind:
+    program = _gru_program if reset_after else _gru_reset_before_program
+    return Kind(
+        "gru" if reset_after else "gru_reset_before", 3, 3, custom=Cell(program) if layer_norm else None,
+        layer_norm=layer_norm, words=() if reset_after else ("reset_after=False",),
+    )  # fmt: skip
 
 
 def seen_by_gates(kind: Kind, weight: Tensor, gates: Tensor | None) -> tuple[Tensor, Tensor | None]:

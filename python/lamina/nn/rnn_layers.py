@@ -139,16 +139,17 @@ class Recurrent(Module):
                 moves[state] = _C.empty(*shape, device=x.device, dtype=x.dtype).bernoulli_(1 - share)
             else:
                 rates[state] *= 1 - share
-        if self.kind.custom is not None:
-            y, last = _C._rnn_program(
-                self.kind.program(self.bias), x, weight_ih, weight_hh, self._rows_of_program(parameter),
-                _stacked(states, x, self.hidden_size), lengths, reverse, _EPS if self.kind.layer_norm else 0.0,
-                rates[0], rates[1], moves[0], moves[1], mask, probe,
-            )  # fmt: skip
-            return y, list(last.unbind(0))
         weight, second = seen_by_gates(
             self.kind, weight_hh, parameter("weight_gates") if self.kind.sees_gates else None
         )
+        if self.kind.custom is not None:
+            inside = [None] * self.kind.custom.shown
+            y, last = _C._rnn_program(
+                self.kind.program(self.bias), x, weight_ih, weight, self._rows_of_program(parameter),
+                _stacked([*states, *inside], x, self.hidden_size), lengths, reverse,
+                _EPS if self.kind.layer_norm else 0.0, rates[0], rates[1], moves[0], moves[1], mask, probe,
+            )  # fmt: skip
+            return y, list(last.unbind(0))[: len(states)]
         h, c = states if len(states) == 2 else (*states, None)
         y, *reached = _C._rnn(
             self.kind.cell,
