@@ -7,12 +7,6 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-// Like PyTorch: a later element takes the place if it is greater, or NaN.
-template <class V>
-LAMINA_INLINE MaskFor<V> beats(V later, V best) {
-  return (later > best) | isnan(later);
-}
-
 bool is_two_by_two(const Pool& p) {
   const PoolAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const auto halves = [](const PoolAxis& a) {

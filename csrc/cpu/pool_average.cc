@@ -6,15 +6,6 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-LAMINA_INLINE std::int64_t inside(const Window& w) { return (w.end - w.begin + w.step - 1) / w.step; }
-
-// What the sum of a window is divided by.
-LAMINA_INLINE double divisor(const Pool& p, const Window& d, const Window& h, const Window& w) {
-  const std::int64_t n = p.divisor         ? p.divisor
-                         : p.count_padding ? d.padded * h.padded * w.padded
-                                           : inside(d) * inside(h) * inside(w);
-  return static_cast<double>(n);
-}
 // Is it the same for all outputs?
 LAMINA_INLINE bool divides_evenly(const Pool& p) {
   for (const PoolAxis& a : p.axis) {
@@ -22,12 +13,6 @@ LAMINA_INLINE bool divides_evenly(const Pool& p) {
     if (a.kernel == 0 || last > a.in + (p.count_padding ? a.padding : 0) || (a.padding && !p.count_padding))
       return p.divisor != 0;
   }
-  return true;
-}
-
-bool is_global(const Pool& p) {
-  for (const PoolAxis& a : p.axis)
-    if (a.out != 1 || (a.kernel != 0 && (a.kernel != a.in || a.padding || a.dilation != 1))) return false;
   return true;
 }
 

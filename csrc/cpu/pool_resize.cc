@@ -5,21 +5,6 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-// Output o is (1 - far) · element `near` + far · element `next`.
-struct Source {
-  std::int64_t near, next;
-  double far;
-};
-LAMINA_INLINE double place_of(const ResizeAxis& a, std::int64_t o) {
-  const double place = (static_cast<double>(o) + a.offset) * a.from / a.to + a.shift;
-  return place > 0 ? place : 0;
-}
-LAMINA_INLINE Source source_of(const ResizeAxis& a, std::int64_t o) {
-  const double place = place_of(a, o);
-  const std::int64_t near = smaller(static_cast<std::int64_t>(place), a.in - 1);
-  return {near, smaller(near + 1, a.in - 1), place - static_cast<double>(near)};
-}
-
 // Outputs of a row whose sources lie within one run: begin and end, and the sources relative to `left`.
 template <class T>
 struct Columns {
@@ -39,9 +24,6 @@ struct Columns {
     }
   }
 };
-
-LAMINA_INLINE std::int64_t plane_in(const Resize& r) { return r.axis[0].in * r.axis[1].in * r.axis[2].in; }
-LAMINA_INLINE std::int64_t plane_out(const Resize& r) { return r.axis[0].out * r.axis[1].out * r.axis[2].out; }
 
 // before(plane) once for each plane, then f(plane, depth, height, columns, output row) for each row of a plane's
 // outputs, a run of columns at a time.

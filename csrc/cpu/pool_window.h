@@ -1,34 +1,12 @@
-// Where windows lie, and rows of elements that are a stride apart.
+// Rows of elements that are a stride apart.
 #pragma once
 #include "core/parallel.h"
-#include "kernels/pool.h"
+#include "kernels/pool_formulas.h"
 #include "simd/interleave.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
-
-LAMINA_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-LAMINA_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
-// The places begin, begin + step … below end, of which the first is number `first` of the whole window; `padded` counts
-// those of the padding too.
-struct Window {
-  std::int64_t begin, end, step, first, padded;
-};
-LAMINA_INLINE Window window_of(const PoolAxis& a, std::int64_t o) {
-  if (a.kernel == 0) {
-    const std::int64_t begin = o * a.in / a.out, end = ((o + 1) * a.in + a.out - 1) / a.out;
-    return {begin, end, 1, 0, end - begin};
-  }
-  const std::int64_t start = o * a.stride - a.padding, last = start + (a.kernel - 1) * a.dilation;
-  const std::int64_t first = start < 0 ? (-start + a.dilation - 1) / a.dilation : 0;
-  return {start + first * a.dilation, smaller(last + 1, a.in), a.dilation, first,
-          smaller(last + 1, a.in + a.padding) - start};
-}
-
-LAMINA_INLINE std::int64_t plane_in(const Pool& p) { return p.axis[0].in * p.axis[1].in * p.axis[2].in; }
-LAMINA_INLINE std::int64_t plane_out(const Pool& p) { return p.axis[0].out * p.axis[1].out * p.axis[2].out; }
 
 // Planes that one thread takes at once.
 constexpr std::int64_t kPoolCut = 16384;  // elements

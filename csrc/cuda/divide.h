@@ -8,6 +8,8 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
+constexpr std::int64_t kLargestIndex = 0x7fffffff;
+
 // With s = ⌈log2 d⌉ and m = ⌊2^(31 + s) / d⌋ + 1 < 2^32, x m / 2^(31 + s) exceeds x / d by at most x / 2^(31 + s) < 1 /
 // d (Granlund and Montgomery 1994): rounded down they are equal.
 struct Divisor {

@@ -163,9 +163,6 @@ struct SumParts {
 
 // ---- at the host ----
 
-constexpr std::int64_t kLargestIndex = 0x7fffffff;
-constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
-
 // Everything about a product but its types.
 template <class T, class Map>
 struct Product {

@@ -36,6 +36,7 @@ consteval int min_blocks() {
 }
 
 constexpr int kWarp = 32;
+constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
 
 // Blocks for n elements, `each` to a block. What is beyond a grid's largest size is the kernel's to loop over.
 inline Grid grid_for(std::int64_t n, std::int64_t each) {

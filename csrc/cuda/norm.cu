@@ -1,5 +1,5 @@
 // Layer norm and RMS norm. A team of threads takes a row, which its later passes find in the cache.
-#include "cuda/norm_team.h"
+#include "cuda/team.h"
 #include "kernels/norm.h"
 
 namespace lamina {

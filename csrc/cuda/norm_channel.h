@@ -1,7 +1,7 @@
 // Batch and group norm: sums over channels in parts, whose number follows from the shape alone, and the passes that
 // write. A channel of group norm is one of one sample: (1, batch · channels, spatial).
 #pragma once
-#include "cuda/norm_team.h"
+#include "cuda/team.h"
 #include "kernels/norm_formulas.h"
 
 namespace lamina {

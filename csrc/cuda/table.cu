@@ -27,6 +27,7 @@ void fill_index(IndexTable&);
 void fill_loss(LossTable&);
 void fill_norm(NormTable&);
 void fill_optim(OptimTable&);
+void fill_pool(PoolTable&);
 void fill_random(RandomTable&);
 void fill_reduce(ReduceTable&);
 
@@ -57,6 +58,7 @@ struct Families {
     fill_loss(loss);
     fill_norm(norm);
     fill_optim(optim);
+    fill_pool(pool);
     fill_random(random);
     fill_reduce(reduce);
   }
