@@ -105,6 +105,18 @@ def test_sizes_that_overflow_or_are_negative_are_refused(shape):
         lamina.full(shape, 1.0)
 
 
+def test_functions_made_of_others_speak_for_themselves():
+    for name, make in {
+        "eye": lambda huge: lamina.eye(huge),
+        "linspace": lambda huge: lamina.linspace(0, 1, huge),
+        "logspace": lambda huge: lamina.logspace(0, 1, huge),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}: .*too many elements"):
+            make(1 << 61)
+        with pytest.raises(MemoryError, match=f"^{name}: out of memory: cannot allocate"):
+            make(1 << 26 if name == "eye" else 1 << 45)
+
+
 def test_a_matrix_of_negative_size_is_refused():
     with pytest.raises(ValueError, match="eye: sizes must not be negative, got 2 and -1"):
         lamina.eye(2, -1)

@@ -34,7 +34,7 @@ LAMINA_INLINE V polynomial(V x, C... coefficients) {
   constexpr int n = sizeof...(C);
   static_assert(n <= 16);
   const Lane<V> c[] = {coefficients...};
-  if constexpr (n <= 8) {
+  if constexpr (n < 8) {
     return polynomial_chain<0, n>(x, c);
   } else {
     const V x2 = x * x, x4 = x2 * x2, powers[] = {x, x2, x4, x4 * x4};

@@ -8,16 +8,25 @@ from lamina._errors import speak_for_themselves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["eye", "frombuffer", "linspace", "logspace"]
+
+
+def _made_for(function: str, make: Callable[[], Tensor]) -> Tensor:
+    """make(), whose errors begin with the name of the function that was called."""
+    try:
+        return make()
+    except (MemoryError, TypeError, ValueError) as error:
+        raise type(error)(f"{function}: {str(error).partition(': ')[2]}") from None
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An n × m matrix (n × n unless m is given) with ones on the diagonal."""
     if n < 0 or (m is not None and m < 0):
         raise ValueError(f"eye: sizes must not be negative, got {n}" + ("" if m is None else f" and {m}"))
-    out = _C.zeros(n, n if m is None else m, dtype=dtype, device=device)
+    out = _made_for("eye", lambda: _C.zeros(n, n if m is None else m, dtype=dtype, device=device))
     out.diagonal().fill_(1)
     return out.requires_grad_() if requires_grad else out
 
@@ -27,7 +36,7 @@ def _steps(start: float, end: float, steps: int, function: str) -> Tensor:
     if not isinstance(steps, int) or steps < 0:
         raise ValueError(f"{function}: steps must be a whole number >= 0, got {steps!r}")
     start, end = float(start), float(end)
-    points = _C.arange(steps, dtype=_C.float64)
+    points = _made_for(function, lambda: _C.arange(steps, dtype=_C.float64))
     if steps > 1:
         points = points * ((end - start) / (steps - 1)) + start
         points[-1] = end
