@@ -43,10 +43,13 @@ struct Extreme {
   // Does a outrank what came before it?
   template <class V>
   static LAMINA_INLINE auto outranks(V a, V before) {
-    if constexpr (floating)
-      return Order::beats(a, before) | (isnan(a) & (before == before));
-    else
-      return Order::beats(a, before);
+    const auto beats = Order::beats(a, before);
+    if constexpr (floating) {
+      const auto first_nan = isnan(a) & (before == before);
+      return beats | first_nan;
+    } else {
+      return beats;
+    }
   }
   static Partial merge(Partial a, Partial b) { return outranks(b.value, a.value) ? b : a; }
 

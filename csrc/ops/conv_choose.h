@@ -16,8 +16,8 @@ std::optional<ConvAlgorithm> conv_algorithm_named(const char* name);
 bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device device);
 
 // What the user asked for, in all threads: an algorithm that is taken wherever it suits, and whether Winograd's, less
-// exact than the others, may be chosen.
-struct ConvPreference {
+// exact than the others, may be chosen. Read and written at once, for which Clang wants it aligned.
+struct alignas(2) ConvPreference {
   ConvAlgorithm algorithm = ConvAlgorithm::count;  // count: none
   bool winograd = true;
 };
