@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -28,7 +29,10 @@ def emulated() -> Path:
     if os.uname().machine != "x86_64":
         pytest.skip("the stand-in for a GPU is for x86-64")
     compiler()
-    folder = os.environ.get("LAMINA_EMULATED_CUDA") or Path(tempfile.gettempdir()) / f"lamina-emulated-{os.getuid()}"
+    ours = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]  # another checkout has other kernels
+    folder = (
+        os.environ.get("LAMINA_EMULATED_CUDA") or Path(tempfile.gettempdir()) / f"lamina-emulated-{os.getuid()}-{ours}"
+    )
     built = subprocess.run(
         [ROOT / "tools" / "build_cuda.sh", "emulated", folder], capture_output=True, text=True, timeout=900
     )

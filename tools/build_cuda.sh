@@ -7,6 +7,8 @@ kind=$1
 mkdir -p "$2"
 folder=$(cd "$2" && pwd)
 shift 2
+exec 9>"$folder/lock"
+flock 9  # two builds in one folder take turns
 cd "$(dirname "$0")/../csrc"
 defines="-DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1"
 portable="arch=compute_80,code=[sm_80,sm_90,compute_80]"
