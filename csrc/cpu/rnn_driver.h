@@ -70,13 +70,16 @@ class Forward {
     if (!run_.is_packed) pack(mine, then);
     for (std::int64_t step = 0; step < run_.steps; ++step) {
       const std::int64_t time = view_.time(step);
-      for (std::int64_t g = mine.begin; g < mine.end; ++g)
+      if (team > 1) fetch<false>(view_.seen(time, false), run_.batch * first_.depth);
+      for (std::int64_t g = mine.begin; g < mine.end; ++g) {
+        if (step + 1 < run_.steps) fetch_ahead(view_.time(step + 1), mine, g);
         multiply(first_, g, view_.seen(time, false), [&](std::int64_t row, const T* sums) {
           if constexpr (kTwoStages)
             mask(time, g, row, sums);
           else
             finish<FirstPanels>(time, g, row, sums);
         });
+      }
       barrier_wait(barrier_, team);
       if constexpr (kTwoStages) {
         for (std::int64_t g = then.begin; g < then.end; ++g)
@@ -100,6 +103,20 @@ class Forward {
     };
     pack_groups(first_, run_.weight, first);
     if constexpr (kTwoStages) pack_groups(second_, run_.second, second);
+  }
+
+  // While the g-th group of a share is multiplied, its part of the rows of the next step is on its way.
+  void fetch_ahead(std::int64_t time, const Share& mine, std::int64_t g) const {
+    const std::int64_t H = run_.units, unit = mine.begin * FirstPanels::kGroupUnits;
+    const std::int64_t end = mine.end * FirstPanels::kGroupUnits, units = (end < H ? end : H) - unit;
+    const Share rows(run_.batch, static_cast<int>(g - mine.begin), static_cast<int>(mine.end - mine.begin));
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      const std::int64_t at = row * H + unit;
+      const T* const gates = view_.gates(run_.gates, time) + row * H * kLayout.stored + unit;
+      for (int k = 0; k < kLayout.inputs; ++k) fetch<false>(gates + k * H, units);
+      fetch<true>(view_.state(run_.h, time, true) + at, units);
+      if (kLayout.cell) fetch<true>(view_.state(run_.c, time, true) + at, units);
+    }
   }
 
   template <class Panels, class Body>
@@ -233,8 +250,12 @@ class Backward {
           for (std::int64_t p = mine.begin; p < mine.end; ++p) second_stage(time, p, row);
       }
       meet_if_shared(team);
-      for (std::int64_t i = first.begin; i < first.end; ++i) multiply(first_, i, time, kLayout.columns, slot_of(step));
+      for (std::int64_t i = first.begin; i < first.end; ++i) {
+        if (step > 0) fetch_ahead(view_.time(step - 1), mine, first, i);
+        multiply(first_, i, time, kLayout.columns, slot_of(step));
+      }
       barrier_wait(barrier_, team);
+      if (team > 1) fetch_returned(slot_of(step), mine);
     }
     for (std::int64_t row = 0; row < run_.batch; ++row)
       for (std::int64_t p = mine.begin; p < mine.end; ++p) reach_first_state(p, row);
@@ -253,6 +274,28 @@ class Backward {
     const std::int64_t each = Panels::panels(panels.columns);
     for (std::int64_t i = share.begin; i < share.end; ++i)
       panels.pack_panel(static_cast<const T*>(weight), i % each, static_cast<int>(i / each));
+  }
+
+  // While the i-th of `products` runs, its part of the rows of the next step is on its way.
+  void fetch_ahead(std::int64_t time, const Share& mine, const Share& products, std::int64_t i) const {
+    const std::int64_t H = run_.units, unit = mine.begin * kPanel;
+    const std::int64_t end = mine.end * kPanel, units = (end < H ? end : H) - unit;
+    const Share rows(run_.batch, static_cast<int>(i - products.begin), static_cast<int>(products.end - products.begin));
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      const std::int64_t at = row * H + unit, at_gates = row * H * kLayout.stored + unit;
+      for (int k = 0; k < kLayout.stored; ++k) {
+        fetch<false>(view_.gates(run_.gates, time) + at_gates + k * H, units);
+        fetch<true>(view_.gates(grad_.dgates, time) + at_gates + k * H, units);
+      }
+      fetch<false>(view_.state(kLayout.cell ? run_.c : run_.h, time, false) + at, units);
+      if (grad_.dy)
+        fetch<false>(static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row + unit, units);
+    }
+  }
+  void fetch_returned(int slot, const Share& mine) const {
+    for (int half = 0; half < Panels::kHalves; ++half)
+      for (std::int64_t row = 0; row < run_.batch; ++row)
+        fetch<false>(returned(slot, half, row) + mine.begin * kPanel, (mine.end - mine.begin) * kPanel);
   }
 
   // The sums that came back lie in slots, [slots][halves][B][padded columns]. A step reads those of the step after it

@@ -88,6 +88,14 @@ void single_row(std::int64_t k, int parts, const T* const* a, const T* b, T* sum
   }
 }
 
+// Asks for n elements ahead of their use. What another thread has written lies in its cache, and rows that a step
+// visits lie far apart: the hardware foresees neither.
+template <bool to_write, class T>
+LAMINA_INLINE void fetch(const T* p, std::int64_t n) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  for (std::int64_t i = 0; i < n; i += kLine) __builtin_prefetch(p + i, to_write, to_write ? 3 : 2);
+}
+
 struct Share {
   std::int64_t begin, end;
   Share(std::int64_t panels, int thread, int team) : begin(panels * thread / team), end(panels * (thread + 1) / team) {}
