@@ -143,11 +143,11 @@ void Recording::written(Storage& s) {
   written_.insert(&s);
 }
 
-Tensor Recording::derived_from(const Tensor& source) const {
+Tensor Recording::derived_by(const Tensor& source, int form, AnyKernel kernel) const {
   for (const Derived& d : derived_) {
     const Tensor& s = d.source;
-    if (s.data() == source.data() && s.dtype() == source.dtype() && s.shape() == source.shape() &&
-        s.strides() == source.strides())
+    if (d.kernel == kernel && d.form == form && s.data() == source.data() && s.dtype() == source.dtype() &&
+        s.shape() == source.shape() && s.strides() == source.strides())
       return d.result;
   }
   return {};

@@ -82,14 +82,19 @@ class Recording {
   void written(Storage& s);           // a replay changes it: its version counts on
   void grad_read(const Tensor& leaf);
   void grad_written(const Tensor& leaf);
-  // `result` was made of `source` by this kernel. A replay makes it anew at its beginning if the source has changed.
+  // `result` was made of `source` by this kernel, in one of the forms that it gives. A replay makes it anew at its
+  // beginning if the source has changed.
   template <class... P>
-  void derive(const Tensor& source, const Tensor& result, void (*kernel)(P...), std::decay_t<P>... args) {
+  void derive(const Tensor& source, int form, const Tensor& result, void (*kernel)(P...), std::decay_t<P>... args) {
     using L = LaunchOf<P...>;
     touch(source.storage());
-    derived_.push_back({source, result, source.version(), new (room(sizeof(L), alignof(L))) L(kernel, args...)});
+    derived_.push_back(
+        {source, result, source.version(), new (room(sizeof(L), alignof(L))) L(kernel, args...), erased(kernel), form});
   }
-  Tensor derived_from(const Tensor& source) const;  // undefined if nothing was
+  template <class... P>
+  Tensor derived_from(const Tensor& source, int form, void (*kernel)(P...)) const {  // undefined if nothing was
+    return derived_by(source, form, erased(kernel));
+  }
   bool writes(Storage& s) const { return written_.contains(&s); }
 
   // ---- afterwards ----
@@ -114,10 +119,17 @@ class Recording {
     void (*kernel)(P...);
     std::tuple<std::decay_t<P>...> args;
   };
+  using AnyKernel = void (*)();  // to compare, not to call
+  template <class... P>
+  static AnyKernel erased(void (*kernel)(P...)) {
+    return reinterpret_cast<AnyKernel>(kernel);
+  }
   struct Derived {
     Tensor source, result;
     std::uint32_t version;
     const Launch* launch;
+    AnyKernel kernel;
+    int form;
   };
   struct LeafGrad {
     Tensor leaf;
@@ -126,6 +138,7 @@ class Recording {
     Tensor before, after;
   };
 
+  Tensor derived_by(const Tensor& source, int form, AnyKernel kernel) const;
   void* room(std::size_t bytes, std::size_t alignment);
   void run_launches();
   void make_graph();

@@ -62,11 +62,9 @@ Tensor pack(const Tensor& b, const Form& form) {
 // step changes the weights that gains nothing.
 Tensor pack_for(Recording& recording, const Tensor& b, const Form& form) {
   if (recording.weights_change || b.storage().home() == &recording.memory() || recording.writes(b.storage())) return {};
-  // It tells sources apart by their geometry: the form is one more dimension.
-  const Tensor source = form.form ? expand(unsqueeze(b, 0), {form.form + 1, b.size(0), b.size(1)}) : b;
-  if (const Tensor known = recording.derived_from(source); known.defined()) return known;
+  if (const Tensor known = recording.derived_from(b, form.form, form.kernel); known.defined()) return known;
   const Tensor packed = empty_packed(b, form);
-  recording.derive(source, packed, form.kernel, packed.data(), source_of(b, form));
+  recording.derive(b, form.form, packed, form.kernel, packed.data(), source_of(b, form));
   const Unrecorded beside;
   current_stream().launch(form.kernel, packed.data(), source_of(b, form));
   return packed;
