@@ -133,6 +133,7 @@ class ProgramForward {
     }
     for (std::int64_t step = 0; step < run_.steps; ++step) {
       const std::int64_t time = view_.time(step);
+      if (team > 1) fetch<false>(view_.seen(time, false, 0), run_.batch * view_.depth());
       for (std::int64_t p = mine.begin; p < mine.end; ++p) product(time, static_cast<int>(p / each), p % each);
       barrier_wait(barrier_, team);
       if (run_.late) {
@@ -206,6 +207,7 @@ class ProgramForward {
 
   void cell(Slots<T>& slots, std::int64_t time, std::int64_t row) const {
     const std::int64_t H = run_.units;
+    if (row + 1 < run_.batch) fetch<false>(view_.blocks(run_.blocks, time, row + 1), run_.stored * H);
     if (!view_.active(row, time)) {
       for (int s = 0; s < run_.state_count; ++s)
         copy_row(view_.state(s, time, false, row), view_.state(s, time, true, row), H);
@@ -300,6 +302,7 @@ class ProgramBackward {
         barrier_wait(barrier_, team);
         for_rows([&](std::int64_t row) { early(early_slots, time, row); });
       }
+      if (team > 1) fetch<false>(view_.blocks(grad_.dblocks, time, 0), run_.batch * run_.stored * run_.units);
       for (std::int64_t p = mine.begin; p < mine.end; ++p) product(first_, time, p, false);
       barrier_wait(barrier_, team);
     }
@@ -346,6 +349,10 @@ class ProgramBackward {
   void cell(Slots<T>& slots, std::int64_t time, std::int64_t row) {
     const std::int64_t H = run_.units;
     T* const every = grad_.every ? static_cast<T*>(grad_.every) + view_.place(time, row) : nullptr;
+    if (row + 1 < run_.batch) {
+      fetch<false>(view_.blocks(run_.blocks, time, row + 1), run_.stored * H);
+      fetch<true>(view_.blocks(grad_.dblocks, time, row + 1), run_.stored * H);
+    }
     if (run_.late) clear_row(dlate_seen(row), H);
     if (!view_.active(row, time)) {
       if (every) clear_row(every, H);
