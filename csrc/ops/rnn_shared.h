@@ -51,12 +51,14 @@ inline void check_lengths(const char* op, const Tensor& lengths, std::int64_t ba
   check(lengths.contiguous(), op, ": lengths must be contiguous");
 }
 
-// The gradient of a long sequence goes through it in stretches of about so many rows: those of the gates need memory
-// for one stretch only, and are still in the cache when the products over them run.
+// The gradient of a long sequence goes through it in even stretches of about so many rows: those of the gates need
+// memory for one stretch only, and are still in the cache when the products over them run.
 constexpr std::int64_t kStretchRows = 512;
 inline std::int64_t stretch_of(std::int64_t steps, std::int64_t batch) {
   const std::int64_t stretch = 1 + kStretchRows / (batch + 1);
-  return steps <= 2 * stretch ? steps : stretch;
+  if (steps <= 2 * stretch) return steps;
+  const std::int64_t stretches = (steps + stretch / 2) / stretch;
+  return (steps + stretches - 1) / stretches;
 }
 
 // Writes or adds a stretch's share of a gradient.
