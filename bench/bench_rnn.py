@@ -214,6 +214,8 @@ class Characters:
 
 def logits(modules: list[Any], x: Any) -> Any:
     embedding, recurrent, linear = modules
+    if isinstance(x, lamina.Tensor):  # the layer looks up what a character gives the gates
+        return linear(recurrent(x, embedding=embedding.weight)[0])
     return linear(recurrent(embedding(x))[0])
 
 

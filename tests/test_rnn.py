@@ -645,3 +645,72 @@ def test_what_is_refused(make: Any, call: Any, message: str) -> None:
 def test_repr_names_what_is_unusual() -> None:
     assert "GRUCell(3, 4, leak=0.5, reset_after=False)" in repr(nn.GRUCell(3, 4, leak=0.5, reset_after=False))
     assert "LSTM(3, 4, num_layers=2, peephole=True" in repr(nn.LSTM(3, 4, 2, peephole=True)).replace("\n", " ")
+
+
+# ---- tokens, and the rows of an embedding that they name ----
+
+FUSED = ["tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3", "leaky lstm"]
+COMPOSED = ["mut1", "projection", "layer norm lstm", "zoneout lstm"]  # looked up first
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "lengths"])
+@pytest.mark.parametrize("name", [*FUSED, *COMPOSED])
+def test_tokens_are_looked_up(name: str, ragged: bool) -> None:
+    steps, batch, words, size = 5, 3, 7, 4
+    layer = make_layer(CELLS[name], size, size, bidirectional=True, batch_first=True, dtype=lamina.float64).eval()
+    tokens = lamina.tensor(RNG.integers(0, words, (batch, steps)))
+    rows = RNG.normal(size=(words, size))
+    lengths = [5, 1, 3] if ragged else None
+    results = []
+    for fused in (True, False):
+        layer.zero_grad()
+        table = lamina.tensor(rows).requires_grad_()
+        if fused:
+            y, last = layer(tokens, lengths=lengths, embedding=table)
+        else:
+            y, last = layer(nn.functional.embedding(tokens, table), lengths=lengths)
+        h = last[0] if isinstance(last, tuple) else last
+        ((y * y).sum() + h.sin().sum()).backward()
+        results.append([to_numpy(t) for t in (y, h, table.grad, *(p.grad for p in layer.parameters()))])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru, reset before"])
+def test_tokens_in_captured_steps_and_long_sequences(name: str) -> None:
+    layer, table = make_layer(CELLS[name], 3, 9), lamina.randn(5, 3, requires_grad=True)
+    tokens = [lamina.tensor(RNG.integers(0, 5, (600, 2))) for _ in range(3)]  # several stretches of the way back
+
+    def step(tokens: lamina.Tensor, embedding: lamina.Tensor | None = None) -> list[lamina.Tensor]:
+        table.grad = None
+        layer.zero_grad()
+        x = tokens if embedding is not None else nn.functional.embedding(tokens, table)
+        layer(x, embedding=embedding)[0].square().mean().backward()
+        return [p.grad.clone() for p in (table, *layer.parameters())]
+
+    captured = lamina.capture(lambda tokens: step(tokens, table))
+    for batch in tokens:
+        eager, composed = step(batch, table), step(batch)
+        for a, b, c in zip(captured(batch), eager, composed, strict=True):
+            np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
+            np.testing.assert_allclose(to_numpy(b), to_numpy(c), rtol=1e-4, atol=1e-6)
+    with lamina.no_grad():
+        for _ in range(3):
+            y = layer(tokens[0][:, 0], embedding=table)[0]  # without a batch
+            want = layer(nn.functional.embedding(tokens[0][:, 0], table))[0]
+            np.testing.assert_allclose(to_numpy(y), to_numpy(want), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "embedding", "message"),
+    [
+        ([[0, 5]] * 4, (5, 3), "5 is out of range|index 5|out of bounds"),
+        ([[0, -1]] * 4, (5, 3), "-1"),
+        ([[0, 1]] * 4, (5, 4), r"LSTM: embedding must be a weight of shape \(count, 3\), got \(5, 4\)"),
+        ([[0.0, 1.0]] * 4, (5, 3), "with an embedding the input holds int64 tokens"),
+        ([[[0, 1]]] * 4, (5, 3), r"\(steps, batch\) or \(steps,\), got lamina.int64 of shape \(4, 1, 2\)"),
+    ],
+)
+def test_wrong_tokens(tokens: Any, embedding: tuple[int, int], message: str) -> None:
+    with pytest.raises((ValueError, IndexError), match=message):
+        nn.LSTM(3, 4)(lamina.tensor(tokens), embedding=lamina.ones(*embedding))

@@ -28,16 +28,21 @@ struct RunView {
     return static_cast<T*>(run.seen ? run.seen : run.h) + slot(time, after) * state_size() * kLayout.seen;
   }
   T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
+  // What the input gives the gates of one row: in `gates`, or in the table that its rows are taken from.
+  const T* shares(std::int64_t time, std::int64_t row) const {
+    if (run.shares)
+      return static_cast<const T*>(run.shares) + run.share_of[time * run.batch + row] * kLayout.inputs * run.units;
+    return gates(run.gates, time) + row * kLayout.stored * run.units;
+  }
   T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
   const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
   bool active(std::int64_t row, std::int64_t time) const {
     return !run.lengths || run.first_time + time < run.lengths[row];
   }
-  // What the input gives a gate, which lies at `gates`.
   template <int vecs>
-  LAMINA_INLINE Units<T, vecs> from_input(const T* gates, int gate, std::int64_t u, int n) const {
+  LAMINA_INLINE Units<T, vecs> from_input(const T* shares, int gate, std::int64_t u, int n) const {
     const std::int64_t at = gate * run.units + u;
-    const Units<T, vecs> x = load_units<vecs>(gates + at, n);
+    const Units<T, vecs> x = load_units<vecs>(shares + at, n);
     return run.bias ? x + load_units<vecs>(static_cast<const T*>(run.bias) + at, n) : x;
   }
   // h as the gates see it, or the gradient on its way back through the same mask.
@@ -112,8 +117,10 @@ class Forward {
     const Share rows(run_.batch, static_cast<int>(g - mine.begin), static_cast<int>(mine.end - mine.begin));
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const std::int64_t at = row * H + unit;
-      const T* const gates = view_.gates(run_.gates, time) + row * H * kLayout.stored + unit;
-      for (int k = 0; k < kLayout.inputs; ++k) fetch<false>(gates + k * H, units);
+      const T* const shares = view_.shares(time, row) + unit;
+      for (int k = 0; k < kLayout.inputs; ++k) fetch<false>(shares + k * H, units);
+      T* const gates = view_.gates(run_.gates, time) + row * H * kLayout.stored + unit;
+      for (int k = 0; k < kLayout.stored && run_.shares && run_.keeps_gates; ++k) fetch<true>(gates + k * H, units);
       fetch<true>(view_.state(run_.h, time, true) + at, units);
       if (kLayout.cell) fetch<true>(view_.state(run_.c, time, true) + at, units);
     }
@@ -133,13 +140,14 @@ class Forward {
   void mask(std::int64_t time, std::int64_t group, std::int64_t row, const T* sums) {
     const std::int64_t H = run_.units, at = row * H;
     T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    const T* const shares = view_.shares(time, row);
     const T* const seen = view_.seen(time, false) + at * kLayout.seen;
     T* const masked = view_.masked(time) + at;
     UnitLanes::each(group * FirstPanels::kGroupUnits, H, FirstPanels::kGroupUnits,
                     [&]<int vecs>(std::int64_t u, int n, int at_unit) {
                       using V = Units<T, vecs>;
                       V x[kEarly], r[kLayout.first], stored[kEarly];
-                      for (int g = 0; g < kEarly; ++g) x[g] = view_.template from_input<vecs>(gates, g, u, n);
+                      for (int g = 0; g < kEarly; ++g) x[g] = view_.template from_input<vecs>(shares, g, u, n);
                       for (int g = 0; g < kLayout.first; ++g) r[g] = recurrent<FirstPanels, vecs>(sums, g, at_unit);
                       const V product = Cell::mask(x, r, load_units<vecs>(seen + u, n), stored);
                       for (int g = 0; g < kEarly; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
@@ -163,6 +171,7 @@ class Forward {
     constexpr int gates_here = kTwoStages ? kLayout.second : kLayout.first;
     const std::int64_t H = run_.units, at = row * H;
     T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    const T* const shares = view_.shares(time, row);
     const T* const h_before = view_.state(run_.h, time, false) + at;
     T* const h_after = view_.state(run_.h, time, true) + at;
     const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
@@ -186,7 +195,7 @@ class Forward {
       }
       V x[kLayout.inputs], r[gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
       for (int g = 0; g < kEarly; ++g) x[g] = stored[g] = load_units<vecs>(gates + g * H + u, n);
-      for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view_.template from_input<vecs>(gates, g, u, n);
+      for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view_.template from_input<vecs>(shares, g, u, n);
       for (int g = 0; g < gates_here; ++g) r[g] = recurrent<Panels, vecs>(sums, g, v);
       for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<vecs>(view_.unit(k, u), n) : V(0);
       V fresh_c = c;

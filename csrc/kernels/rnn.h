@@ -78,16 +78,18 @@ struct RnnRun {
   const void* second;     // of the others, [second H, H], or null
   void* packed;           // work space of packed_bytes(), or what `pack` left there
   bool is_packed;
-  bool keeps_gates;             // for backward
-  void* gates;                  // [T, B, stored, H]; forward turns the inputs' share into what backward needs
-  void* h;                      // [T + 1, B, H], the first state filled in
-  void* c;                      // likewise, or null
-  void* seen;                   // [T + 1, B, seen H], the first filled in; null: the gates see h itself
-  const void* mask;             // [B, H], factors of h as the gates see it, or null
-  void* masked;                 // [T, B, H], the masked h of cells with a second stage, or null
-  const void* bias;             // [inputs, H], what every step adds to the inputs' share, or null
-  const void* unit;             // [unit, H], or null
-  const std::int64_t* lengths;  // [B], or null: beyond its length a sequence keeps its state
+  bool keeps_gates;              // for backward
+  void* gates;                   // [T, B, stored, H]; forward turns the inputs' share into what backward needs
+  const void* shares;            // [rows, inputs, H]: what the input gives each gate; null: that lies in `gates`
+  const std::int64_t* share_of;  // [T, B]: which of these a sequence gets at a time
+  void* h;                       // [T + 1, B, H], the first state filled in
+  void* c;                       // likewise, or null
+  void* seen;                    // [T + 1, B, seen H], the first filled in; null: the gates see h itself
+  const void* mask;              // [B, H], factors of h as the gates see it, or null
+  void* masked;                  // [T, B, H], the masked h of cells with a second stage, or null
+  const void* bias;              // [inputs, H], what every step adds to the inputs' share, or null
+  const void* unit;              // [unit, H], or null
+  const std::int64_t* lengths;   // [B], or null: beyond its length a sequence keeps its state
 };
 
 struct RnnGradRun {

@@ -9,6 +9,7 @@
 #include "ops/gemm.h"
 #include "ops/gemm_pack_cache.h"
 #include "ops/index.h"
+#include "ops/index_positions.h"
 #include "ops/reduce.h"
 #include "ops/rnn_shared.h"
 
@@ -37,37 +38,53 @@ struct Weighted {
       : first(layout.raw == 0 ? 1 : 0), count(layout.inputs - (layout.raw >= 0 ? 1 : 0)) {}
 };
 
-void check_transition(const char* op, const RnnLayout& layout, const RnnTransition& t, const Tensor& x,
-                      std::int64_t units) {
-  const Dims every_step{x.size(0), x.size(1), units};
+// The features of the input: it, or the table that it names rows of.
+const Tensor& features_of(const Tensor& x, const RnnWeights& w) { return w.table.defined() ? w.table : x; }
+
+void check_transition(const char* op, const RnnLayout& layout, const RnnTransition& t, const Dims& every_step,
+                      const Tensor& x) {
   check(t.h_rate > 0 && t.h_rate <= 1, op, ": leak must be in (0, 1], got ", t.h_rate);
   check(t.c_rate > 0 && t.c_rate <= 1, op, ": the cell's rate must be in (0, 1], got ", t.c_rate);
   check(layout.cell || (t.c_rate == 1 && !t.c_moves.defined()), op, " has no cell state");
   if (t.h_moves.defined()) check_argument(op, "the moves of h", t.h_moves, every_step, x);
   if (t.c_moves.defined()) check_argument(op, "the moves of c", t.c_moves, every_step, x);
   if (t.probe.defined()) check_argument(op, "the probe", t.probe, every_step, x);
-  if (t.mask.defined()) check_argument(op, "the mask", t.mask, {x.size(1), units}, x);
+  if (t.mask.defined()) check_argument(op, "the mask", t.mask, {every_step[1], every_step[2]}, x);
 }
 
-void check_arguments(RnnCell cell, const Tensor& x, const RnnWeights& w, const Tensor& h, const Tensor& c,
+void check_input(const char* op, const RnnLayout& layout, const Tensor& x, const RnnWeights& w) {
+  if (w.table.defined()) {
+    check(layout.raw < 0, op, " adds the input to its gates and takes no table of it");
+    check(w.table.ndim() == 2, op, ": the table must have 2 dimensions, got shape ", w.table.shape());
+    check(x.ndim() == 2, op, ": input must have 2 dimensions (steps, batch), got shape ", x.shape());
+    check_as(ErrorKind::type, x.dtype() == DType::i64, op, ": input must be int64, got ", name_of(x.dtype()));
+    check(x.device() == w.table.device(), op, ": the input is on ", x.device(), ", the table on ", w.table.device());
+  } else {
+    check(x.ndim() == 3, op, ": input must have 3 dimensions (steps, batch, features), got shape ", x.shape());
+  }
+  check(x.size(0) > 0, op, ": a sequence needs at least one step, got input of shape ", x.shape());
+}
+
+void check_arguments(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h, const Tensor& c,
                      const Tensor& lengths, std::uint32_t options) {
   const char* op = name_of(cell);
   const RnnLayout layout = layout_of(cell);
-  check(x.ndim() == 3, op, ": input must have 3 dimensions (steps, batch, features), got shape ", x.shape());
-  check(x.size(0) > 0, op, ": a sequence needs at least one step, got input of shape ", x.shape());
+  check_input(op, layout, input, w);
+  const Tensor& x = features_of(input, w);
   check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64, op, " is not defined for ",
            name_of(x.dtype()));
   check(w.recurrent.ndim() == 2 && w.recurrent.size(1) > 0, op,
         ": the recurrent weight must have 2 dimensions, got shape ", w.recurrent.shape());
-  const std::int64_t B = x.size(1), H = units_of(cell, w), recurrent = (layout.first + layout.second) * H;
+  const std::int64_t B = input.size(1), H = units_of(cell, w), recurrent = (layout.first + layout.second) * H;
+  const std::int64_t features = x.size(x.ndim() - 1);
   const std::int64_t weighted = Weighted(layout).count * H;
   check(layout.seen == 1 || layout.second == 0 || w.second.defined(), op, ": expected a second recurrent weight");
   check_argument(op, "the recurrent weight", w.recurrent,
                  {w.second.defined() ? layout.first * H : recurrent, layout.seen * H}, x);
   if (w.second.defined()) check_argument(op, "the second recurrent weight", w.second, {layout.second * H, H}, x);
-  check_argument(op, "the input weight", w.input, {weighted, x.size(2)}, x);
-  check(layout.raw < 0 || x.size(2) == H, op, " adds the input to its gates, so it must have their ", H,
-        " features, got ", x.size(2));
+  check_argument(op, "the input weight", w.input, {weighted, features}, x);
+  check(layout.raw < 0 || features == H, op, " adds the input to its gates, so it must have their ", H,
+        " features, got ", features);
   check(w.input_bias.defined() == w.recurrent_bias.defined(), op, ": expected both biases or neither");
   if (w.input_bias.defined()) {
     check_argument(op, "the input bias", w.input_bias, {weighted}, x);
@@ -91,6 +108,14 @@ void project_input(RnnCell cell, const Tensor& gates, const Tensor& x, const Rnn
   const Tensor rows = view(x, {x.size(0) * x.size(1), x.size(2)});
   write_product(gate_columns(gates, H, weighted.first, weighted.count), rows, transpose(w.input, 0, 1));
   if (layout.raw >= 0) write_copy(gate_columns(gates, H, layout.raw, 1), rows);
+}
+
+// The same for each row of the table: [words, inputs H].
+Tensor shares_of_table(RnnCell cell, const RnnWeights& w) {
+  const Tensor shares =
+      empty({w.table.size(0), layout_of(cell).inputs * units_of(cell, w)}, w.table.dtype(), w.table.device());
+  write_product(shares, w.table, transpose(w.input, 0, 1));
+  return shares;
 }
 
 // Both biases in one, as the cell adds them: [inputs H], or undefined.
@@ -148,7 +173,7 @@ struct Saved {
   RnnCell cell;
   SavedTensor x, input_weight, recurrent_weight, second_weight;
   SavedTensor gates, h, c, seen, masked, unit, lengths;  // from c on, these may be undefined
-  SavedTensor h_moves, c_moves, mask;
+  SavedTensor h_moves, c_moves, mask, table;
   RnnRun run;
 };
 
@@ -281,7 +306,7 @@ void give_recurrent_gradient(const RnnLayout& layout, const Tensor& dw, const Te
 
 // The gradients of a layer's parameters, summed over stretches. Undefined: not wanted.
 struct ParameterGradients {
-  Tensor input, first, second, input_bias, recurrent_bias, peephole;
+  Tensor input, first, second, input_bias, recurrent_bias, peephole, table;
 
   ParameterGradients(const Saved& s, Gradients& g, bool second_apart, bool peepholes) : second_apart_(second_apart) {
     const RnnLayout layout = layout_of(s.cell);
@@ -289,6 +314,8 @@ struct ParameterGradients {
     const std::int64_t H = s.run.units, gates = layout.first + layout.second;
     const auto fresh = [&](const Dims& shape) { return empty(shape, w.dtype(), w.device()); };
     if (g.wants(1)) input = fresh(w.shape());
+    if (s.run.shares && g.wants(10)) table = fresh(s.table.get().shape());
+    if (s.run.shares && (g.wants(1) || g.wants(10))) shares_ = zeros({s.table.get().size(0), layout.inputs * H}, w);
     if (g.wants(2) || g.wants(3)) {
       first = fresh({(second_apart ? layout.first : gates) * H, layout.seen * H});
       if (second_apart) second = fresh({layout.second * H, H});
@@ -303,7 +330,9 @@ struct ParameterGradients {
     const Weighted weighted(layout);
     const std::int64_t H = s.run.units;
     const Tensor from_input = narrow(dgates, 1, weighted.first * H, weighted.count * H);
-    if (input.defined())
+    if (shares_.defined())
+      index_add_(shares_, 0, view(part.x, {dgates.size(0)}), from_input, Scalar(1.0));
+    else if (input.defined())
       give_product(input, transpose(from_input, 0, 1), view(part.x, {dgates.size(0), part.x.size(2)}), fresh);
     if (first.defined()) add_recurrent(s, part, dgates, fresh);
     const Tensor sums = input_bias.defined() ? sum(from_input, Dims{0}) : Tensor();
@@ -318,6 +347,12 @@ struct ParameterGradients {
         });
     }
     if (peephole.defined()) add_peepholes(s, part, dgates, fresh);
+  }
+
+  // After all stretches: through the products that the rows of a table went through.
+  void finish(const Saved& s) const {
+    if (input.defined() && shares_.defined()) write_product(input, transpose(shares_, 0, 1), s.table.get());
+    if (table.defined()) write_product(table, shares_, s.input_weight.get());
   }
 
  private:
@@ -347,6 +382,7 @@ struct ParameterGradients {
   }
 
   bool second_apart_;
+  Tensor shares_;  // of a table's rows: [words, inputs H]
 };
 
 void write_input_gradient(const Saved& s, const Stretch& part, const Tensor& dgates, const Tensor& dx) {
@@ -380,8 +416,9 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
               const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition) {
   check_arguments(cell, input, w, h_first, c_first, lengths, options);
   const RnnLayout layout = layout_of(cell);
-  check_transition(name_of(cell), layout, transition, input, units_of(cell, w));
-  bool recorded = needs_grad(input, w.input, w.recurrent);
+  const Tensor& features = features_of(input, w);
+  check_transition(name_of(cell), layout, transition, {input.size(0), input.size(1), units_of(cell, w)}, features);
+  bool recorded = needs_grad(features, w.input, w.recurrent);
   for (const Tensor& t : {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first, transition.probe})
     recorded = recorded || (t.defined() && needs_grad(t));
   RnnStates out;
@@ -397,16 +434,23 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
                                              : Tensor();
     const std::int64_t T = x.size(0), B = x.size(1);
     const RnnTable& table = kernels(x.device()).rnn;
-    const Tensor gates = empty({T, B, layout.stored * H}, x.dtype(), x.device());
-    project_input(cell, gates, x, w);
+    const auto fresh = [&](const Dims& shape) { return empty(shape, features.dtype(), features.device()); };
+    const Tensor gates = fresh({T, B, layout.stored * H});
+    Tensor shares;
+    if (w.table.defined()) {
+      check_in_range(name_of(cell), x, 0, w.table.size(0));
+      shares = shares_of_table(cell, w);
+    } else {
+      project_input(cell, gates, x, w);
+    }
     const Tensor bias = shared_bias(cell, w), unit = unit_parameters(cell, w);
-    const Tensor h = states(h_first, {T + 1, B, H}, reverse, x);
-    const Tensor c = layout.cell ? states(c_first, {T + 1, B, H}, reverse, x) : Tensor();
+    const Tensor h = states(h_first, {T + 1, B, H}, reverse, features);
+    const Tensor c = layout.cell ? states(c_first, {T + 1, B, H}, reverse, features) : Tensor();
     const Tensor mask = as_rows(transition.mask), h_moves = as_rows(transition.h_moves),
                  c_moves = as_rows(transition.c_moves);
     const Tensor seen = seen_states(layout, h, mask, reverse);
-    const Tensor masked = layout.second ? empty({T, B, H}, x.dtype(), x.device()) : Tensor();
-    const std::size_t bytes = table.packed_bytes(cell, x.dtype(), H);
+    const Tensor masked = layout.second ? fresh({T, B, H}) : Tensor();
+    const std::size_t bytes = table.packed_bytes(cell, features.dtype(), H);
     const Tensor kept = recorded || w.second.defined()
                             ? Tensor()
                             : kept_packed(weights, bytes, pack_recurrent, 1 + static_cast<int>(cell));
@@ -422,12 +466,14 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
     run.h_moves = data_or_null(h_moves), run.c_moves = data_or_null(c_moves);
     run.weight = recurrent.data(), run.second = data_or_null(second);
     run.packed = packed.data();
+    run.shares = data_or_null(shares), run.share_of = shares.defined() ? x.data<std::int64_t>() : nullptr;
     run.gates = gates.data(), run.h = h.data(), run.c = data_or_null(c);
     run.seen = data_or_null(seen), run.mask = data_or_null(mask), run.masked = data_or_null(masked);
     run.bias = data_or_null(bias), run.unit = data_or_null(unit);
     run.lengths = lengths.defined() ? lengths.data<std::int64_t>() : nullptr;
     current_stream().launch(
-        require(table.forward[static_cast<int>(cell)][static_cast<int>(x.dtype())], name_of(cell), x.device()), run);
+        require(table.forward[static_cast<int>(cell)][static_cast<int>(features.dtype())], name_of(cell), x.device()),
+        run);
 
     out.y = slots_after(h, reverse);
     if (lengths.defined()) out.y = where(running(lengths, T), out.y, Arg(Scalar(0.0)));
@@ -437,19 +483,19 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
       const auto keep = [](const Tensor& t) { return t.defined() ? save_output(t) : SavedTensor(); };
       run.packed = nullptr;
       run.bias = nullptr;
-      s = Saved{cell,       keep(x),    keep(w.input), keep(recurrent), keep(second),  keep(gates),   keep(h),
-                keep(c),    keep(seen), keep(masked),  keep(unit),      keep(lengths), keep(h_moves), keep(c_moves),
-                keep(mask), run};
+      s = Saved{cell,          keep(x),       keep(w.input), keep(recurrent), keep(second), keep(gates),
+                keep(h),       keep(c),       keep(seen),    keep(masked),    keep(unit),   keep(lengths),
+                keep(h_moves), keep(c_moves), keep(mask),    keep(w.table),   run};
     }
   }
   if (!recorded) return out;
 
   record(name_of(cell), {out.y, out.h_last, out.c_last},
          {input, w.input, w.recurrent, w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first,
-          transition.probe},
+          transition.probe, w.table},
          [s = std::move(s), apart = w.second.defined(), peepholes = w.peephole.defined()](Gradients& g) {
-           const Tensor x = s.x.get();
-           const auto fresh = [&](const Dims& shape) { return empty(shape, x.dtype(), x.device()); };
+           const Tensor x = s.x.get(), like = s.input_weight.get();
+           const auto fresh = [&](const Dims& shape) { return empty(shape, like.dtype(), like.device()); };
            const Tensor every = g.wants(9) ? fresh({s.run.steps, s.run.batch, s.run.units}) : Tensor();
            const Tensor dx = g.wants(0) ? fresh(x.shape()) : Tensor();
            const ParameterGradients d(s, g, apart, peepholes);
@@ -458,9 +504,10 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
              if (dx.defined()) write_input_gradient(s, part, dgates, dx);
              d.add(s, part, dgates, first);
            });
+           d.finish(s);
            const Tensor gradients[] = {dx,         d.input,  d.first,  d.second, d.input_bias, d.recurrent_bias,
-                                       d.peephole, sweep.dh, sweep.dc, every};
-           for (int i = 0; i < 10; ++i)
+                                       d.peephole, sweep.dh, sweep.dc, every,    d.table};
+           for (int i = 0; i < 11; ++i)
              if (g.wants(i)) g.give(i, gradients[i]);
          });
   return out;

@@ -13,6 +13,9 @@ struct RnnWeights {
   Tensor second;                      // [second H, H]; undefined: part of `recurrent`
   Tensor input_bias, recurrent_bias;  // [gates with a weight · H], [(first + second) H]; both or neither
   Tensor peephole;                    // [3, H]: of i, f and o; for kPeephole only
+  // [words, I], or undefined. Where there is one, x is int64 [T, B] and names rows of it: what a row gives the gates is
+  // computed once, however often it comes.
+  Tensor table;
 };
 
 // How a step's result becomes the state. No gradient reaches any of it.

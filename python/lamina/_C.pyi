@@ -1679,6 +1679,7 @@ def _rnn(
     weight_ih: Tensor,
     weight_hh: Tensor,
     second: Tensor | None,
+    table: Tensor | None,
     bias_ih: Tensor | None,
     bias_hh: Tensor | None,
     peephole: Tensor | None,

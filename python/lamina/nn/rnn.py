@@ -21,6 +21,8 @@ class RNN(Layers):
     Called with (steps, batch, input_size), or (batch, steps, input_size) with batch_first, and perhaps the first h of
     shape (layers · directions, batch, hidden_size); gives all outputs of the last layer and the last h. `lengths` says
     how long each sequence of a padded batch is: no state moves beyond its end and the outputs there are 0.
+    With `embedding`, the weight of an nn.Embedding, the input holds tokens of (steps, batch): the same as to look them up
+    first, but what a row gives the gates is computed once, however often its token comes.
     `probe`, zeros of shape (layers · directions, steps, batch, hidden_size) that require a gradient, receives ∂L/∂h_t of
     every step, with all that reaches h_t through later ones.
 

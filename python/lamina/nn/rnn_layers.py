@@ -124,8 +124,10 @@ class Recurrent(Module):
         mask: Tensor | None = None,
         probe: Tensor | None = None,
         weights: tuple[Tensor, Tensor] | None = None,
+        table: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """All h of one layer in one direction, and the last states; `weights` replace those of the input and of h."""
+        """All h of one layer in one direction, and the last states; `weights` replace those of the input and of h, and
+        of a `table` x names the rows."""
 
         def parameter(name: str) -> Any:
             return getattr(self, f"{name}{suffix}")
@@ -157,6 +159,7 @@ class Recurrent(Module):
             weight_ih,
             weight,
             second,
+            table,
             parameter("bias_ih") if self.bias else None,
             parameter("bias_hh") if self.bias else None,
             self._peepholes(parameter),
@@ -309,9 +312,17 @@ class Layers(Recurrent):
         return F.dropout(_C.ones(like.shape[1], features, device=like.device, dtype=like.dtype), p, True)
 
     def forward(
-        self, input: Tensor, hx: Any = None, *, lengths: Any = None, probe: Tensor | None = None
+        self,
+        input: Tensor,
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        probe: Tensor | None = None,
+        embedding: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        x, single = self._steps_first(input)
+        if embedding is not None and not self._takes_rows_of(embedding, input):
+            input, embedding = F.embedding(input, embedding), None
+        x, single = self._steps_first(input, embedding is not None)
         steps, batch = x.shape[:2]
         first = [
             self.first_state(name, state, batch * self.time_skip, single)
@@ -327,7 +338,7 @@ class Layers(Recurrent):
             given = x
             if layer > 0 and self.dropout > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            input_mask = self._mask(self.input_dropout, x.shape[2], x)
+            input_mask = self._mask(self.input_dropout, x.shape[-1], x)
             if input_mask is not None:
                 x = x * input_mask
             outputs = []
@@ -339,7 +350,8 @@ class Layers(Recurrent):
                 else:
                     mask = self._mask(self.recurrent_dropout, self.hidden_size, x)
                     seen = None if probe is None else probe[place]
-                    y, reached = self._direction(x, suffix, states, lengths, direction == 1, mask, seen)
+                    table = embedding if layer == 0 else None
+                    y, reached = self._direction(x, suffix, states, lengths, direction == 1, mask, seen, table=table)
                 outputs.append(y)
                 for collected, state in zip(last, reached, strict=True):
                     collected.append(state)
@@ -410,9 +422,28 @@ class Layers(Recurrent):
 
     # ---- what may be handed in ----
 
-    def _steps_first(self, input: Tensor) -> tuple[Tensor, bool]:
-        """(steps, batch, features), and whether there was no batch."""
+    def _takes_rows_of(self, embedding: Tensor, input: Tensor) -> bool:
+        """Whether the kernel looks up what the rows of an embedding give the gates: where that saves work, and nothing
+        else is to be done with each step's input."""
         kind = type(self).__name__
+        if not isinstance(embedding, Tensor) or embedding.ndim != 2 or embedding.shape[1] != self.input_size:
+            got = tuple(embedding.shape) if isinstance(embedding, Tensor) else type(embedding).__name__
+            raise ValueError(f"{kind}: embedding must be a weight of shape (count, {self.input_size}), got {got}")
+        if input.ndim not in (1, 2) or input.dtype not in (_C.int64, _C.int32):
+            raise ValueError(
+                f"{kind}: with an embedding the input holds int64 tokens, (steps, batch) or (steps,), "
+                f"got {input.dtype} of shape {tuple(input.shape)}"
+            )
+        changed = self.input_dropout or self.recurrent_dropout or any(self.zoneout) or self.skip
+        other_ways = self.kind.custom is not None or self.kind.adds_input or self.proj_size or self.time_skip > 1
+        return not (changed or other_ways) and embedding.shape[0] < input.numel()
+
+    def _steps_first(self, input: Tensor, tokens: bool = False) -> tuple[Tensor, bool]:
+        """(steps, batch, features), and whether there was no batch; (steps, batch) of `tokens`."""
+        kind = type(self).__name__
+        if tokens:
+            t = input.to(_C.int64)
+            return (t.unsqueeze(1), True) if t.ndim == 1 else (t.transpose(0, 1) if self.batch_first else t, False)
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             order = "(batch, steps, " if self.batch_first else "(steps, batch, "
             raise ValueError(

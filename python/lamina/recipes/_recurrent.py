@@ -46,9 +46,8 @@ class Reader(nn.Module):
             init.forget_gate_bias_(self.layer.bias_ih_l0, remembers, *GATES[cell])
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        if self.embedding is not None:
-            x = self.embedding(x)
-        y, state = self.layer(x, lengths=lengths)
+        embedding = None if self.embedding is None else self.embedding.weight
+        y, state = self.layer(x, lengths=lengths, embedding=embedding)
         if not self.last:
             return self.head(y).transpose(1, 2)
         h = state[0] if isinstance(state, tuple) else state

@@ -81,7 +81,7 @@ class CharacterModel(nn.Module):
 
     def read(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Symbols (steps, rows) -> logits (steps, rows, symbols) and the states reached."""
-        y, reached = self.layer(self.embedding(x), state if len(state) == 2 else state[0])
+        y, reached = self.layer(x, state if len(state) == 2 else state[0], embedding=self.embedding.weight)
         return self.head(y), reached if isinstance(reached, tuple) else (reached,)
 
     def forward(self, x: Tensor, goes_on: Tensor) -> Tensor:
