@@ -16,8 +16,8 @@ Tensor or_none(Maybe t) { return t.value_or(Tensor()); }
 Decoder::Layer built_in(const std::string& cell, const Tensor& weight_ih, const Tensor& weight_hh, Maybe second,
                         Maybe bias_ih, Maybe bias_hh, Maybe peephole, std::uint32_t options, double h_rate,
                         double c_rate) {
-  const RnnWeights weights{weight_ih,        weight_hh,        or_none(second),
-                           or_none(bias_ih), or_none(bias_hh), or_none(peephole)};
+  const RnnWeights weights{weight_ih,        weight_hh,         or_none(second), or_none(bias_ih),
+                           or_none(bias_hh), or_none(peephole), Tensor()};
   RnnTransition transition;
   transition.h_rate = h_rate, transition.c_rate = c_rate;
   return [which = rnn_cell_named(cell), weights, options, transition](const Tensor& x, const Decoder::States& s) {
