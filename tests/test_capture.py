@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lamina
-from checks import to_numpy
+from checks import sanitized, to_numpy
 from lamina import _C
 from lamina.nn import functional as F
 
@@ -645,6 +645,39 @@ def test_a_recording_takes_no_more_than_the_eager_step():
         step(x)
     argument = 256 * 256 * 4
     assert 0 < step.memory <= eager + 2 * argument
+
+
+@pytest.mark.skipif(sanitized(), reason="every block is its own under the address sanitizer")
+def test_what_is_freed_joins_its_neighbours():
+    """Nine large tensors, never more than three at once, the last two as large as those before together."""
+    unit = 1 << 20
+
+    def f(x):
+        total = x.sum()
+        for _ in range(3):
+            a, b = x * 2, x * 3
+            total = total + a.sum() + b.sum()  # sums that stay lie between them in time, but not in memory
+            del a, b
+        return lamina.cat([x, x]).exp(), total
+
+    with lamina.no_grad():
+        step = lamina.capture(f)
+        step(lamina.zeros(unit // 4))
+    assert step.memory <= (1 + 2 + 2) * unit + 65536
+
+
+def test_a_tensor_that_outlives_its_recording_keeps_no_more_than_its_own():
+    kept = []
+    base = allocated()
+    with lamina.no_grad():
+        step = lamina.capture(lambda x: kept.append(x + 1) or (x * 2).exp().sum())
+        step(lamina.zeros(1 << 18))
+    step.reset()
+    if not sanitized():
+        assert allocated() - base <= (1 << 20) + 4096
+    np.testing.assert_array_equal(kept[0].numpy(), np.ones(1 << 18, np.float32))
+    kept.clear()
+    assert allocated() == base
 
 
 def test_memory_returns_when_the_recording_goes():

@@ -11,13 +11,7 @@ import numpy as np
 import pytest
 
 import lamina
-
-
-def sanitized() -> bool:
-    """Under the address sanitizer every block is its own, so that its edges are watched."""
-    import ctypes
-
-    return hasattr(ctypes.CDLL(None), "__asan_init")
+from checks import sanitized
 
 
 def test_freed_blocks_are_reused():

@@ -3,12 +3,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <limits>
 #include <memory>
 #include <string>
 
+#include "core/address_range.h"
 #include "core/cuda_library.h"
 #include "core/errors.h"
 
@@ -16,6 +18,7 @@ namespace lamina {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kSmallPage = std::size_t{64} << 10;  // a multiple of every system's
 
 class HostMemory final : public MemorySource {
  public:
@@ -97,6 +100,8 @@ BlockPool& cuda_pool(Device device) {
   return p->pool;
 }
 
+std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
+
 BlockPool& pool(Device device) { return device.type == DeviceType::cpu ? host_pool() : cuda_pool(device); }
 
 }  // namespace
@@ -109,5 +114,53 @@ void deallocate(void* block, std::size_t bytes, Device device) noexcept {  // of
 MemoryStats memory_stats(Device device) { return pool(device).stats(); }
 void reset_peak_memory(Device device) { pool(device).reset_peak(); }
 void release_cached_memory(Device device) { pool(device).release_cached(); }
+
+// ---- address ranges ----
+
+std::unique_ptr<AddressRange> AddressRange::reserve(std::size_t least) {
+  if (kBlocksAreWatched) return nullptr;
+  constexpr std::size_t kMost = std::size_t{64} << 30;  // thousands of them fit into an address space
+  const std::size_t total = HostMemory().most();
+  if (least > total) return nullptr;
+  const std::size_t bytes = round_up(std::max(least, std::min(total, kMost)), kHugePage), room = bytes + kHugePage;
+  void* got = mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (got == MAP_FAILED) return nullptr;
+  // Huge pages lie at multiples of their size.
+  auto* const first = static_cast<std::byte*>(got);
+  const std::size_t before =
+      round_up(reinterpret_cast<std::size_t>(got), kHugePage) - reinterpret_cast<std::size_t>(got);
+  if (before > 0) munmap(first, before);
+  if (before < kHugePage) munmap(first + before + bytes, kHugePage - before);
+  return std::unique_ptr<AddressRange>(new AddressRange(first + before, bytes));
+}
+
+AddressRange::~AddressRange() {
+  munmap(begin_, reserved_);
+  host_pool().count_out(counted_);
+}
+
+bool AddressRange::grow(std::size_t bytes) noexcept {
+  if (bytes > reserved_) return false;
+  // Small ones stay small; of larger ones the page that has been begun is a huge one as a whole.
+  const std::size_t pages = round_up(bytes, bytes < kHugePage ? kSmallPage : kHugePage);
+  if (pages > committed_) {
+    if (mprotect(begin_, pages, PROT_READ | PROT_WRITE) != 0) return false;
+    if (pages >= kHugePage) madvise(begin_, pages, MADV_HUGEPAGE);  // a hint; refusal costs nothing
+    committed_ = pages;
+  }
+  host_pool().count_in(bytes - size_);
+  counted_ += bytes - size_;
+  size_ = bytes;
+  return true;
+}
+
+void AddressRange::let_go(std::byte* from, std::size_t bytes) noexcept {
+  const std::size_t first = round_up(static_cast<std::size_t>(from - begin_), kSmallPage);
+  const std::size_t end = static_cast<std::size_t>(from - begin_) + bytes;
+  const std::size_t whole = end / kSmallPage * kSmallPage;
+  if (whole > first) madvise(begin_ + first, whole - first, MADV_DONTNEED);
+  counted_ -= bytes;
+  host_pool().count_out(bytes);
+}
 
 }  // namespace lamina

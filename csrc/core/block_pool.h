@@ -1,4 +1,4 @@
-// A cache of memory blocks over any source of memory. Blocks come in size classes (four per doubling) and return to a
+// A cache of memory blocks over any source of memory. Blocks come in size classes (32 per doubling) and return to a
 // per-class free list; the source is asked only when the list is empty.
 #pragma once
 #include <cstddef>
@@ -6,7 +6,21 @@
 #include <mutex>
 #include <vector>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LAMINA_NO_CACHE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LAMINA_NO_CACHE 1
+#endif
+#endif
+#ifndef LAMINA_NO_CACHE
+#define LAMINA_NO_CACHE 0
+#endif
+
 namespace lamina {
+
+// Under the address sanitizer every block is its own allocation, so that it sees the edges.
+constexpr bool kBlocksAreWatched = LAMINA_NO_CACHE;
 
 struct MemoryStats {
   std::uint64_t allocated;    // bytes in live blocks
@@ -33,12 +47,16 @@ class BlockPool {
   // Throws Error(memory) naming the size when it cannot be had, after giving the cache back and trying again.
   void* take(std::size_t asked);
   void give(void* block, std::size_t asked) noexcept;
+  // Bytes that live without being a block of the pool.
+  void count_in(std::size_t bytes) noexcept;
+  void count_out(std::size_t bytes) noexcept;
   MemoryStats stats();
   void reset_peak();
   void release_cached();
 
  private:
-  static constexpr int kClasses = 4 * 64;
+  static constexpr int kClasses = 64 + 32 * 52;
+  void live(std::size_t more) noexcept;
   void trim() noexcept;
   [[noreturn]] void refuse(std::size_t bytes) const;
 

@@ -19,18 +19,46 @@ void touch_recorded(Storage& s) {
 
 RecordingMemory::~RecordingMemory() { close(); }
 
-// The smallest free range that is large enough, of a new block if there is none.
+// A small tensor that stays, a loss, would cut the room that large ones leave: they never lie in one block.
+constexpr std::size_t kSmall = 4096;
+
+// The smallest free range that is large enough, or a new one.
 RecordingMemory::Ranges::iterator RecordingMemory::fitting(std::size_t size, Device device) {
+  const auto takes = [&](const Block& b) {
+    return b.device == device && (!b.addresses || b.small == (size <= kSmall));
+  };
   auto best = ranges_.end();
   for (auto r = ranges_.begin(); r != ranges_.end(); ++r)
-    if (!r->second.live && r->second.device == device && r->second.size >= size &&
+    if (!r->second.live && takes(*r->second.block) && r->second.size >= size &&
         (best == ranges_.end() || r->second.size < best->second.size))
       best = r;
   if (best != ranges_.end()) return best;
-  const std::size_t whole = block_size(size);
-  auto* const block = static_cast<std::byte*>(allocate(whole, device));
-  bytes_ += whole;
-  return ranges_.emplace(block, Range{.size = whole, .block = block, .block_size = whole, .device = device}).first;
+  for (auto block = blocks_.begin(); block != blocks_.end(); ++block)
+    if (block->addresses && takes(*block))
+      if (const auto range = at_the_end_of(block, size); range != ranges_.end()) return range;
+  return of_new_block(size, device);
+}
+
+// A free range of this size at the end of a block, which grows by what is missing; none if it cannot.
+RecordingMemory::Ranges::iterator RecordingMemory::at_the_end_of(Blocks::iterator block, std::size_t size) {
+  std::byte* const end = block->begin + block->size;
+  const auto last = std::prev(ranges_.lower_bound(end));
+  const std::size_t there = last->second.live ? 0 : last->second.size;
+  if (!block->addresses->grow(block->size + size - there)) return ranges_.end();
+  block->size += size - there;
+  if (there == 0) return ranges_.emplace(end, Range{.size = size, .block = block}).first;
+  last->second.size = size;
+  return last;
+}
+
+RecordingMemory::Ranges::iterator RecordingMemory::of_new_block(std::size_t size, Device device) {
+  std::unique_ptr<AddressRange> addresses =
+      device.type == DeviceType::cpu ? AddressRange::reserve(size) : std::unique_ptr<AddressRange>();
+  if (addresses && !addresses->grow(size)) addresses.reset();
+  const std::size_t whole = addresses ? size : block_size(size);
+  std::byte* const begin = addresses ? addresses->begin() : static_cast<std::byte*>(allocate(whole, device));
+  const auto block = blocks_.insert(blocks_.end(), Block{begin, whole, device, size <= kSmall, std::move(addresses)});
+  return ranges_.emplace(begin, Range{.size = whole, .block = block}).first;
 }
 
 void* RecordingMemory::take(std::size_t bytes, Device device) {
@@ -70,9 +98,9 @@ RecordingMemory::Ranges::iterator RecordingMemory::merge(Ranges::iterator range)
 // Gives the block back if all of it is free; the range after it.
 RecordingMemory::Ranges::iterator RecordingMemory::return_if_free(Ranges::iterator range) noexcept {
   const Range& r = range->second;
-  if (r.live || r.size != r.block_size) return std::next(range);
-  deallocate(r.block, r.block_size, r.device);
-  bytes_ -= r.block_size;
+  if (r.live || r.size != r.block->size) return std::next(range);
+  if (!r.block->addresses) deallocate(r.block->begin, r.block->size, r.block->device);
+  blocks_.erase(r.block);
   return ranges_.erase(range);
 }
 
@@ -81,19 +109,30 @@ void RecordingMemory::give(void* block) noexcept {
   const auto range = ranges_.find(static_cast<std::byte*>(block));
   range->second.live = false;
   range->second.storage = nullptr;
+  if (closed_) let_go(range);
   const auto merged = merge(range);
   if (closed_) return_if_free(merged);
 }
 
+// Of a block that is the general cache's all goes at once, in the end.
+void RecordingMemory::let_go(Ranges::iterator range) noexcept {
+  if (AddressRange* addresses = range->second.block->addresses.get())
+    addresses->let_go(range->first, range->second.size);
+}
+
 void RecordingMemory::close() noexcept {
   const std::lock_guard lock(mutex_);
+  if (closed_) return;
   closed_ = true;
-  for (auto r = ranges_.begin(); r != ranges_.end();) r = return_if_free(r);
+  for (auto r = ranges_.begin(); r != ranges_.end(); r = return_if_free(r))
+    if (!r->second.live) let_go(r);
 }
 
 std::size_t RecordingMemory::bytes() const {
   const std::lock_guard lock(mutex_);
-  return bytes_;
+  std::size_t bytes = 0;
+  for (const Block& block : blocks_) bytes += block.size;
+  return bytes;
 }
 
 std::size_t RecordingMemory::live() const {
@@ -104,8 +143,7 @@ std::size_t RecordingMemory::live() const {
 
 bool RecordingMemory::only_on(Device device) const {
   const std::lock_guard lock(mutex_);
-  return std::all_of(ranges_.begin(), ranges_.end(),
-                     [device](const auto& entry) { return entry.second.device == device; });
+  return std::all_of(blocks_.begin(), blocks_.end(), [device](const Block& block) { return block.device == device; });
 }
 
 void RecordingMemory::bump_versions() noexcept {

@@ -1,14 +1,17 @@
 // A recorded step: its launches in order, and everything that they may read or write when they run again.
 //
-// Memory. Storage made while a recording is open lies in blocks that belong to the recording. What is freed while it is
-// open serves later storage of the same recording, whole or in parts, in the order of the launches and so in that of
-// every replay; peak memory is about that of the eager step. After that the recording keeps all blocks until it dies.
-// Storage from outside that a launch got a pointer to is kept alive just as long.
+// Memory. Storage made while a recording is open lies in memory that belongs to the recording: on the host one block
+// that grows, so that all its parts can join and split, elsewhere several. What is freed while it is open serves later
+// storage of the same recording, whole or in parts, in the order of the launches and so in that of every replay; peak
+// memory is about that of the eager step. After that the recording keeps all blocks until it dies. Storage from outside
+// that a launch got a pointer to is kept alive just as long.
 //
 // Leaves. `.grad` is state outside of memory: a replay is valid only while the leaves hold the gradients that the
 // recorded step found, and leaves behind those that the recorded step left.
 #pragma once
+#include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <tuple>
 #include <type_traits>
@@ -16,6 +19,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/address_range.h"
 #include "core/tensor.h"
 
 namespace lamina {
@@ -36,23 +40,32 @@ class RecordingMemory : public RefCounted {
   void bump_versions() noexcept;  // of all storage that lives here
 
  private:
+  struct Block {
+    std::byte* begin;
+    std::size_t size;
+    Device device;
+    bool small;  // for small tensors only
+    std::unique_ptr<AddressRange> addresses;  // null: the block is the general cache's, and cannot grow
+  };
+  using Blocks = std::list<Block>;
   // Part of a block, in use or free. Neighbours in one block that are both free become one.
   struct Range {
     std::size_t size;
-    std::byte* block;
-    std::size_t block_size;
-    Device device;
+    Blocks::iterator block;
     bool live = false;
     Storage* storage = nullptr;
   };
   using Ranges = std::map<std::byte*, Range>;
   Ranges::iterator fitting(std::size_t size, Device device);
+  Ranges::iterator at_the_end_of(Blocks::iterator block, std::size_t size);
+  Ranges::iterator of_new_block(std::size_t size, Device device);
   Ranges::iterator merge(Ranges::iterator range) noexcept;
   Ranges::iterator return_if_free(Ranges::iterator range) noexcept;
+  void let_go(Ranges::iterator range) noexcept;
 
   mutable std::mutex mutex_;
+  Blocks blocks_;
   Ranges ranges_;  // by address
-  std::size_t bytes_ = 0;
   bool closed_ = false;
 };
 
