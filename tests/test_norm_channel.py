@@ -294,3 +294,63 @@ def test_empty_batches():
 def test_wrong_calls(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- what a convolution needs is made again ----
+
+
+def normed_and_convolved(between, training=True, relu="relu"):
+    """Loss and gradients of a batch norm and a convolution of it; `between` sees what goes from one to the other."""
+    rng = np.random.default_rng(3)
+    x, weight, bias = leaves = [
+        lamina.tensor(rng.standard_normal(s).astype(np.float32), requires_grad=True)
+        for s in ((4, 16, 40, 40), (16,), (16,))
+    ]
+    kernel = lamina.tensor(rng.standard_normal((8, 16, 3, 3)).astype(np.float32), requires_grad=True)
+    statistics = lamina.zeros(16), lamina.ones(16)
+    y = between(F.batch_norm(x, *statistics, weight, bias, training, activation=relu))
+    loss = (F.conv2d(y, kernel, padding=1) ** 2).sum()
+    del y
+    return loss, [*leaves, kernel]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("relu", ["relu", None])
+def test_a_convolution_has_its_input_made_again(training, relu):
+    """A clone is kept as any tensor is: with the same bits, and more memory."""
+    bits, held = [], []
+    for between in (lambda y: y, lambda y: y.clone()):
+        before = lamina.memory_stats()["allocated"]
+        loss, leaves = normed_and_convolved(between, training, relu)
+        held.append(lamina.memory_stats()["allocated"] - before)
+        loss.backward()
+        bits.append([leaf.grad.numpy() for leaf in leaves])
+        del loss, leaves
+    assert held[1] - held[0] >= 4 * 16 * 40 * 40 * 4
+    for got, wanted in zip(*bits, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_what_was_changed_before_the_convolution_saw_it_is_kept():
+    def doubled(y):
+        with lamina.no_grad():
+            y.mul_(2)
+        return y
+
+    (loss, leaves), (twin, others) = normed_and_convolved(doubled), normed_and_convolved(lambda y: y.detach() * 2)
+    loss.backward()
+    twin.backward()
+    np.testing.assert_array_equal(leaves[-1].grad.numpy(), others[-1].grad.numpy())
+
+
+def test_what_is_made_again_may_be_freed_only_after_the_convolution():
+    outputs = []
+    loss, leaves = normed_and_convolved(lambda y: outputs.append(y) or y)
+    outputs[0].sum().backward()
+    with pytest.raises(RuntimeError, match="cannot be computed again.*retain_graph"):
+        lamina.autograd.grad(loss, leaves[-1:])
+    loss, leaves = normed_and_convolved(lambda y: y)
+    loss.backward(retain_graph=True)
+    first = leaves[-1].grad.numpy().copy()
+    loss.backward()
+    np.testing.assert_array_equal(leaves[-1].grad.numpy(), 2 * first)

@@ -44,7 +44,7 @@ class RecordingMemory : public RefCounted {
     std::byte* begin;
     std::size_t size;
     Device device;
-    bool small;  // for small tensors only
+    bool small;                               // for small tensors only
     std::unique_ptr<AddressRange> addresses;  // null: the block is the general cache's, and cannot grow
   };
   using Blocks = std::list<Block>;

@@ -81,7 +81,8 @@ void forward_columns(const ChannelNorm& a, const RunningStatistics& running, std
       c.s[i] = statistics_of<T>(m.mean, m.squares / count, a.eps);
     }
   } else {
-    for (int i = 0; i < lanes; ++i) c.s[i] = running_statistics<T>(running, channel + i, a.eps);
+    for (int i = 0; i < lanes; ++i)
+      c.s[i] = running.mean ? running_statistics<T>(running, channel + i, a.eps) : kept[channel + i];
   }
   for (int i = 0; i < lanes; ++i) kept[channel + i] = c.s[i];
   c.scale_by(a, channel, lanes);
@@ -197,7 +198,7 @@ void forward(ChannelNorm a, RunningStatistics running, void* out, void* statisti
         const Moments m = moments(static_cast<const T*>(a.x) + c * a.spatial, runs_of(a));
         update.template operator()<T>(c, m);
         kept[c] = statistics_of<T>(m.mean, m.squares / count, a.eps);
-      } else {
+      } else if (running.mean) {
         kept[c] = running_statistics<T>(running, c, a.eps);
       }
       if (a.relu && a.residual)

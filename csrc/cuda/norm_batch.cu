@@ -7,7 +7,7 @@ namespace {
 
 constexpr char kName[] = "batch_norm";
 
-// A channel's statistics from its parts, or from the running ones.
+// A channel's statistics from its parts, from the running ones, or as they were kept.
 template <class T>
 struct FinishForward {
   static constexpr int kThreads = kTeamThreads;
@@ -28,7 +28,8 @@ struct FinishForward {
     if (!team.there || team.number != 0) return;
     const double count = static_cast<double>(cuts.batch * cuts.spatial);
     const Statistics<T> s = a.own_statistics ? statistics_of<T>(m.mean, m.squares / count, a.eps)
-                                             : running_statistics<T>(running, team.channel, a.eps);
+                            : running.mean   ? running_statistics<T>(running, team.channel, a.eps)
+                                             : kept[team.channel];
     if (a.own_statistics) Update(running, count).operator()<T>(team.channel, m);
     kept[team.channel] = s;
     const Scaling<T> to(s, a, team.channel);

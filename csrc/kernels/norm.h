@@ -63,7 +63,8 @@ struct NormTable {
                             void* scratch);
   Backward layer_norm_grad[kDTypeCount], rms_norm_grad[kDTypeCount];
 
-  // y like x; statistics: kRowStatistics numbers to a channel.
+  // y like x; statistics: kRowStatistics numbers to a channel, given where neither the batch's own nor running ones
+  // are.
   using BatchForward = void (*)(ChannelNorm a, RunningStatistics running, void* y, void* statistics);
   BatchForward batch_norm[kDTypeCount];
   // y: the result, where ReLU came after a residual; else null. dx and dresidual like x, dweight and dbias of

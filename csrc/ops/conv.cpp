@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/half.h"
 #include "ops/place_of_gradient.h"
+#include "ops/remade.h"
 #include "ops/view.h"
 
 namespace lamina {
@@ -133,10 +134,11 @@ void run_weight_gradient(const char* op, const ConvShape& s, const Tensor& x, co
          ConvWeightGradient{s, x.data(), dy.data(), dw.data()}, dw.device());
 }
 
-// The gradient before the activation, in dy's own memory if nobody else needs that; its sum over batch and size goes to
+// The gradient before the activation, in dy's own memory if nobody else holds that; its sum over batch and size goes to
 // `dbias`, if defined.
 Tensor bias_gradient(const char* op, const Tensor& dy, const Tensor& saved, std::optional<UnaryOp> activation,
                      const Tensor& dbias) {
+  if (!dy.contiguous()) return bias_gradient(op, contiguous(dy), saved, activation, dbias);
   if (!activation && !dbias.defined()) return dy;
   if (dy.numel() == 0) {
     if (dbias.defined()) write_fill(dbias, Scalar(0));
@@ -246,27 +248,30 @@ Tensor conv(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
   if (!recorded) return y;
 
   // Where x was not copied, a change to it must be noticed: what is saved is x itself.
-  const SavedTensor kept_x = save(from), kept_w = save(w);
+  const SavedInput kept_x(x, from);
+  const SavedTensor kept_w = save(w);
   const SavedTensor after = !activation ? SavedTensor() : z.defined() ? save(z) : save_output(y);
-  record(op, y, {&x, &weight, &bias, &residual}, [op, s, kept_x, kept_w, after, activation](Gradients& g) {
-    const Tensor& x0 = kept_x.get();
-    const Tensor& w0 = kept_w.get();
-    const Tensor saved = activation ? after.get() : Tensor();
-    const Tensor db = g.wants(2) ? place_of_gradient(g, 2, {s.out_channels}, {saved, x0, w0}) : Tensor();
-    const Tensor dz = bias_gradient(op, contiguous(g.of_output()), saved, activation, db);
-    if (db.defined()) g.give(2, db);
-    if (g.wants(0)) {
-      const Tensor dx = empty(x0.shape(), dz.dtype(), dz.device());
-      run_data_gradient(op, s, dz, w0, dx);
-      g.give(0, dx);
-    }
-    if (g.wants(1)) {
-      const Tensor dw = place_of_gradient(g, 1, w0.shape(), {dz, x0, w0});
-      run_weight_gradient(op, s, x0, dz, dw);
-      g.give(1, dw);
-    }
-    if (g.wants(3)) g.give(3, dz);
-  });
+  record(op, y, {&x, &weight, &bias, &residual},
+         [op, s, input_shape = x.shape(), kept_x, kept_w, after, activation](Gradients& g) {
+           const Tensor& w0 = kept_w.get();
+           const Tensor saved = activation ? after.get() : Tensor();
+           const Tensor db =
+               g.wants(2) ? place_of_gradient(g, 2, {s.out_channels}, {saved, kept_x.if_kept(), w0}) : Tensor();
+           const Tensor dz = bias_gradient(op, g.of_output(), saved, activation, db);
+           if (db.defined()) g.give(2, db);
+           if (g.wants(1)) {
+             const Tensor x0 = kept_x.get();
+             const Tensor dw = place_of_gradient(g, 1, w0.shape(), {dz, x0, w0});
+             run_weight_gradient(op, s, x0, dz, dw);
+             g.give(1, dw);
+           }
+           if (g.wants(0)) {
+             const Tensor dx = empty(input_shape, dz.dtype(), dz.device());
+             run_data_gradient(op, s, dz, w0, dx);
+             g.give(0, dx);
+           }
+           if (g.wants(3)) g.give(3, dz);
+         });
   return y;
 }
 

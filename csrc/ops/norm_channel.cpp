@@ -5,6 +5,7 @@
 #include "ops/elementwise.h"
 #include "ops/half.h"
 #include "ops/norm.h"
+#include "ops/remade.h"
 
 namespace lamina {
 namespace {
@@ -135,6 +136,15 @@ Tensor batch_norm(const Tensor& input, const BatchNorm& n) {
            if (dbias.defined()) g.give(2, dbias);
            if (g.wants(3)) g.give(3, relu ? dresidual : dy);
          });
+  if (!residual.defined())
+    can_be_remade(y, [kernel = require(table.batch_norm[slot], op, x.device()), x = save(x), w = saved(w), b = saved(b),
+                      has_weight = w.defined(), has_bias = b.defined(), statistics, relu = n.relu] {
+      const Tensor &x0 = x.get(), again = empty(x0.shape(), x0.dtype(), x0.device());
+      ChannelNorm a = arguments(x0, has_weight ? w.get() : Tensor(), has_bias ? b.get() : Tensor(), 0);
+      a.relu = relu;
+      current_stream().launch(kernel, a, RunningStatistics{}, again.data(), statistics.data());
+      return again;
+    });
   return y;
 }
 

@@ -155,9 +155,12 @@ ValuesIndices max_pool(int dims, const Tensor& input, const PoolArguments& a, bo
     return return_indices ? both : ValuesIndices{both.values, Tensor()};
   }
 
-  const Tensor x = contiguous(input), y = empty(pooled_shape(x, dims, p), x.dtype(), x.device());
+  const Tensor x = contiguous(input);
   const bool recorded = needs_grad(x);
-  const Tensor positions = recorded ? empty(y.shape(), DType::u8, x.device()) : Tensor();
+  const Dims shape = pooled_shape(x, dims, p);
+  // Of what lives on in a recording's memory the longest comes first: y dies before its gradient gets here.
+  const Tensor positions = recorded ? empty(shape, DType::u8, x.device()) : Tensor();
+  const Tensor y = empty(shape, x.dtype(), x.device());
   if (y.numel() > 0)
     current_stream().launch(slot(op, x, &PoolTable::max), p, x.data(), y.data(),
                             recorded ? positions.data<std::uint8_t>() : nullptr);
