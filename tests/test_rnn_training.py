@@ -181,6 +181,16 @@ def test_stateful_pieces_are_the_whole(make: Any, batch_first: bool) -> None:
     assert [n for n, _ in carried.named_parameters()][0] == "layer.weight_ih_l0" and list(carried.buffers()) == []
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_stateful_pieces_of_tokens_are_the_whole(batch_first: bool) -> None:
+    layer, table = nn.LSTM(3, 5, 2, batch_first=batch_first), lamina.randn(6, 3)
+    tokens = lamina.tensor(RNG.integers(0, 6, (4, 10) if batch_first else (10, 4)))
+    whole = to_numpy(layer(F.embedding(tokens, table))[0])
+    carried = nn.Stateful(layer)
+    pieces = [carried(piece, embedding=table) for (piece,) in nn.truncated(4, tokens, batch_first=batch_first)]
+    np.testing.assert_allclose(np.concatenate([to_numpy(p) for p in pieces], int(batch_first)), whole, atol=1e-6)
+
+
 def test_some_rows_begin_anew() -> None:
     carried, x = nn.Stateful(nn.RNN(3, 5)), lamina.randn(4, 3, 3)
     first = to_numpy(carried(x))

@@ -26,7 +26,7 @@ class Stateful(Module):
         rnn.reset()                             # before another sequence
 
     The state lies in memory of its own, which a captured step reads and writes too; with `batch_size` it is there from the
-    start, as a step that is captured at its first call needs it.
+    start, as a step that is captured at its first call needs it. `embedding` is the layer's: the input holds tokens.
     """
 
     def __init__(self, layer: Layers, batch_size: int | None = None) -> None:
@@ -38,11 +38,12 @@ class Stateful(Module):
         self.layer = layer
         self.state: list[Tensor] | None = None if batch_size is None else self._zeros(batch_size)
 
-    def forward(self, input: Tensor, *, lengths: Any = None) -> Tensor:
-        if input.ndim != 3:
+    def forward(self, input: Tensor, *, lengths: Any = None, embedding: Tensor | None = None) -> Tensor:
+        if input.ndim != (3 if embedding is None else 2):
             raise ValueError(f"Stateful: expected a batch of sequences, got shape {tuple(input.shape)}")
         state = self._state_for(input)
-        y, last = self.layer(input, state[0] if len(state) == 1 else tuple(state), lengths=lengths)
+        first = state[0] if len(state) == 1 else tuple(state)
+        y, last = self.layer(input, first, lengths=lengths, embedding=embedding)
         with no_grad():
             for mine, new in zip(state, last if isinstance(last, tuple) else (last,), strict=True):
                 mine.copy_(new.detach())
