@@ -6,39 +6,16 @@
 #pragma once
 #include "cpu/rnn_panels.h"
 #include "kernels/rnn_formulas.h"
+#include "kernels/rnn_places.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-// Where things lie in the memory of a run.
 template <class T, class Cell>
-struct RunView {
-  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
-  const RnnRun& run;
-
-  std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
-  std::int64_t state_size() const { return run.batch * run.units; }
-  std::int64_t slot(std::int64_t time, bool after) const { return time + (run.reverse != after ? 1 : 0); }
-  T* state(void* states, std::int64_t time, bool after) const {
-    return states ? static_cast<T*>(states) + slot(time, after) * state_size() : nullptr;
-  }
-  // What the gates see of a state.
-  T* seen(std::int64_t time, bool after) const {
-    return static_cast<T*>(run.seen ? run.seen : run.h) + slot(time, after) * state_size() * kLayout.seen;
-  }
-  T* gates(void* all, std::int64_t time) const { return static_cast<T*>(all) + time * state_size() * kLayout.stored; }
-  // What the input gives the gates of one row: in `gates`, or in the table that its rows are taken from.
-  const T* shares(std::int64_t time, std::int64_t row) const {
-    if (run.shares)
-      return static_cast<const T*>(run.shares) + run.share_of[time * run.batch + row] * kLayout.inputs * run.units;
-    return gates(run.gates, time) + row * kLayout.stored * run.units;
-  }
-  T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
-  const T* unit(int which, std::int64_t u) const { return static_cast<const T*>(run.unit) + which * run.units + u; }
-  bool active(std::int64_t row, std::int64_t time) const {
-    return !run.lengths || run.first_time + time < run.lengths[row];
-  }
+struct RunView : RunPlaces<T, Cell> {
+  using RunPlaces<T, Cell>::run;
+  // What the input gives a gate, which lies at `gates`.
   template <int vecs>
   LAMINA_INLINE Units<T, vecs> from_input(const T* shares, int gate, std::int64_t u, int n) const {
     const std::int64_t at = gate * run.units + u;
@@ -64,7 +41,7 @@ class Forward {
  public:
   explicit Forward(const RnnRun& run)
       : run_(run),
-        view_{run_},
+        view_{{run_}},
         first_{static_cast<T*>(run.packed), run.units, run.units * kLayout.seen},
         second_{static_cast<T*>(run.packed) + first_.packed_size(), run.units, run.units} {}
 
@@ -235,7 +212,7 @@ class Backward {
   explicit Backward(const RnnGradRun& run)
       : grad_(run),
         run_(run.forward),
-        view_{run_},
+        view_{{run_}},
         first_{static_cast<T*>(run_.packed), run_.units * kLayout.seen, run_.units, kLayout.first},
         second_{static_cast<T*>(run_.packed) + first_.packed_size(), run_.units, run_.units, kLayout.second} {}
 

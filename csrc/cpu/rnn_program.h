@@ -1,22 +1,11 @@
 // The interpreter of cell programs. An instruction works on a few dozen units at a time, so that its choice costs
 // little and all values stay in the first-level cache.
 #pragma once
-#include "kernels/rnn_program.h"
-#include "simd/math.h"
+#include "kernels/rnn_program_formulas.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
-
-#define LAMINA_CELL_OP(name, formula)                                            \
-  struct name##_op {                                                             \
-    template <class V>                                                           \
-    static LAMINA_INLINE V of(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) { \
-      return formula;                                                            \
-    }                                                                            \
-  };
-LAMINA_CELL_OPS(LAMINA_CELL_OP)
-#undef LAMINA_CELL_OP
 
 template <class T>
 constexpr std::int64_t kProgramUnits = 512 / sizeof(T);

@@ -30,6 +30,7 @@ void fill_optim(OptimTable&);
 void fill_pool(PoolTable&);
 void fill_random(RandomTable&);
 void fill_reduce(ReduceTable&);
+void fill_rnn(RnnTable&);
 
 namespace {
 
@@ -61,6 +62,7 @@ struct Families {
     fill_pool(pool);
     fill_random(random);
     fill_reduce(reduce);
+    fill_rnn(rnn);
   }
 };
 

@@ -432,7 +432,7 @@ Tensor to_dtype(const Tensor& t, DType dtype) {
   return out;
 }
 
-Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype) {
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype, Device device) {
   check(step.as_double() != 0, "arange: step must not be zero");
   std::int64_t n;
   if (start.is_real() || end.is_real() || step.is_real()) {
@@ -445,10 +445,10 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType 
     n = static_cast<std::int64_t>((span + by - (by > 0 ? 1 : -1)) / by);
   }
   check(n >= 0, "arange: the sign of step does not lead from start to end");
-  const Tensor t = empty({n}, dtype);
+  const Tensor t = empty({n}, dtype, device);
   if (n > 0)
-    current_stream().launch(kernels().elementwise.iota, t.data(), dtype, start.as_double(), step.as_double(),
-                            start.as_int64(), step.as_int64(), n);
+    current_stream().launch(require(kernels(device).elementwise.iota, "arange", device), t.data(), dtype,
+                            start.as_double(), step.as_double(), start.as_int64(), step.as_int64(), n);
   return t;
 }
 

@@ -29,7 +29,7 @@ Tensor clone(const Tensor& t);                     // contiguous, recorded
 Tensor contiguous(const Tensor& t);                // t itself if it is
 Tensor to_device(const Tensor& t, Device device);  // t itself if it is there
 Tensor to_dtype(const Tensor& t, DType dtype);     // t itself if it is; recorded between floating types
-Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype);
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype, Device device = {});
 
 // ---- unrecorded building blocks ----
 Saves saves_of(UnaryOp op);

@@ -52,20 +52,21 @@ std::vector<Tensor> take_apart(const char* op, const Tensor& t, int dim, const s
     start += length;
   }
   if (needs_grad(t))
-    record(op, parts, {t}, [shape = t.shape(), type = t.dtype(), dim, lengths, single](Gradients& g) {
-      const Tensor grad = empty(shape, type);
-      std::int64_t at = 0;
-      for (int i = 0; i < g.outputs(); ++i) {
-        const std::int64_t length = lengths[static_cast<std::size_t>(i)];
-        const Tensor part = stretch(grad, dim, at, length);
-        if (g.of_output(i).defined())
-          write_copy(part, single ? unsqueeze(g.of_output(i), dim) : g.of_output(i));
-        else
-          write_fill(part, Scalar(0));
-        at += length;
-      }
-      g.give(0, grad);
-    });
+    record(op, parts, {t},
+           [shape = t.shape(), type = t.dtype(), device = t.device(), dim, lengths, single](Gradients& g) {
+             const Tensor grad = empty(shape, type, device);
+             std::int64_t at = 0;
+             for (int i = 0; i < g.outputs(); ++i) {
+               const std::int64_t length = lengths[static_cast<std::size_t>(i)];
+               const Tensor part = stretch(grad, dim, at, length);
+               if (g.of_output(i).defined())
+                 write_copy(part, single ? unsqueeze(g.of_output(i), dim) : g.of_output(i));
+               else
+                 write_fill(part, Scalar(0));
+               at += length;
+             }
+             g.give(0, grad);
+           });
   for (const Tensor& part : parts) link_view(part, t);
   return parts;
 }

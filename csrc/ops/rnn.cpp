@@ -218,7 +218,7 @@ class Sweep {
     packed_ = work_space(table.packed_bytes(s.cell, gates.dtype(), s.run.units));
     returned_ = work_space(table.returned_bytes(s.cell, gates.dtype(), s.run.batch, s.run.units));
     // What a cell shows beside h is not carried over.
-    length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch);
+    length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch, gates.device());
     dgates_ = empty({length_, s.run.batch, layout_.stored * s.run.units}, gates.dtype(), gates.device());
   }
 

@@ -124,7 +124,7 @@ class Sweep {
     packed_ =
         empty({static_cast<std::int64_t>(table.program_packed_bytes(blocks.dtype(), H, s.run.gates, 1 + cell.shown))},
               DType::u8, blocks.device());
-    length_ = stretch_of(s.run.steps, B);
+    length_ = stretch_of(s.run.steps, B, blocks.device());
     dblocks_ = fresh({length_, B, cell.stored * H});
   }
 

@@ -37,7 +37,8 @@ inline Tensor last_slot(const Tensor& states, bool reverse) {
 
 // true where a sequence has not ended: [T, B, 1].
 inline Tensor running(const Tensor& lengths, std::int64_t steps) {
-  const Tensor times = arange(Scalar(std::int64_t{0}), Scalar(steps), Scalar(std::int64_t{1}), DType::i64);
+  const Tensor times =
+      arange(Scalar(std::int64_t{0}), Scalar(steps), Scalar(std::int64_t{1}), DType::i64, lengths.device());
   return unsqueeze(binary(BinaryOp::lt, unsqueeze(times, 1), unsqueeze(lengths, 0)), 2);
 }
 
@@ -52,10 +53,11 @@ inline void check_lengths(const char* op, const Tensor& lengths, std::int64_t ba
 }
 
 // The gradient of a long sequence goes through it in even stretches of about so many rows: those of the gates need
-// memory for one stretch only, and are still in the cache when the products over them run.
-constexpr std::int64_t kStretchRows = 512;
-inline std::int64_t stretch_of(std::int64_t steps, std::int64_t batch) {
-  const std::int64_t stretch = 1 + kStretchRows / (batch + 1);
+// memory for one stretch only and, on the CPU, are still in the cache when the products over them run. Elsewhere
+// products are the better the longer they are.
+constexpr std::int64_t kStretchRows = 512, kStretchRowsOfDevices = 32768;
+inline std::int64_t stretch_of(std::int64_t steps, std::int64_t batch, Device device) {
+  const std::int64_t rows = device == Device() ? kStretchRows : kStretchRowsOfDevices, stretch = 1 + rows / (batch + 1);
   if (steps <= 2 * stretch) return steps;
   const std::int64_t stretches = (steps + stretch / 2) / stretch;
   return (steps + stretches - 1) / stretches;

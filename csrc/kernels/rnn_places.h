@@ -1,0 +1,46 @@
+// Where things lie in the memory of a run.
+#pragma once
+#include "kernels/rnn.h"
+#include "simd/target.h"
+
+namespace lamina {
+namespace LAMINA_TARGET {
+namespace {
+
+template <class T, class Cell>
+struct RunPlaces {
+  const RnnRun& run;
+
+  LAMINA_INLINE std::int64_t time(std::int64_t step) const { return run.reverse ? run.steps - 1 - step : step; }
+  LAMINA_INLINE std::int64_t state_size() const { return run.batch * run.units; }
+  LAMINA_INLINE std::int64_t slot(std::int64_t time, bool after) const { return time + (run.reverse != after ? 1 : 0); }
+  LAMINA_INLINE T* state(void* states, std::int64_t time, bool after) const {
+    return states ? static_cast<T*>(states) + slot(time, after) * state_size() : nullptr;
+  }
+  // What the gates see of a state.
+  LAMINA_INLINE T* seen(std::int64_t time, bool after) const {
+    return static_cast<T*>(run.seen ? run.seen : run.h) +
+           slot(time, after) * state_size() * layout_of(Cell::kCell).seen;
+  }
+  LAMINA_INLINE T* gates(void* all, std::int64_t time) const {
+    return static_cast<T*>(all) + time * state_size() * layout_of(Cell::kCell).stored;
+  }
+  // What the input gives the gates of one row: in `gates`, or in the table that its rows are taken from.
+  LAMINA_INLINE const T* shares(std::int64_t time, std::int64_t row) const {
+    if (run.shares)
+      return static_cast<const T*>(run.shares) +
+             run.share_of[time * run.batch + row] * layout_of(Cell::kCell).inputs * run.units;
+    return gates(run.gates, time) + row * layout_of(Cell::kCell).stored * run.units;
+  }
+  LAMINA_INLINE T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
+  LAMINA_INLINE const T* unit(int which, std::int64_t u) const {
+    return static_cast<const T*>(run.unit) + which * run.units + u;
+  }
+  LAMINA_INLINE bool active(std::int64_t row, std::int64_t time) const {
+    return !run.lengths || run.first_time + time < run.lengths[row];
+  }
+};
+
+}  // namespace
+}  // namespace LAMINA_TARGET
+}  // namespace lamina
