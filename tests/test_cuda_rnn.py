@@ -112,6 +112,20 @@ def test_dropout_of_h_is_the_same_mask(name: str):
         np.testing.assert_allclose(b.detach().cpu().numpy(), a.detach().numpy(), rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru, before", "mut3"])
+def test_tokens_are_rows_of_a_table(name: str):
+    here, rows, tokens = CELLS[name](4, 6), numbers(7, 4, grad=True), lamina.randint(0, 7, (5, 3))
+    there, moved = copy.deepcopy(here).cuda(), rows.detach().cuda().requires_grad_()
+    y, z = here(tokens, embedding=rows)[0], there(tokens.cuda(), embedding=moved)[0]
+    y.square().sum().backward()
+    z.square().sum().backward()
+    pairs = [(z, y), (moved.grad, rows.grad)]
+    pairs += [(a.grad, b.grad) for a, b in zip(there.parameters(), here.parameters(), strict=True)]
+    for a, b in pairs:
+        assert a is not None and b is not None
+        np.testing.assert_allclose(a.detach().cpu().numpy(), b.detach().numpy(), rtol=2e-5, atol=2e-5)
+
+
 def test_a_projected_state():
     compare(nn.LSTM(4, 9, proj_size=5), numbers(4, 3, 4, grad=True, low=-1, high=1))
 

@@ -15,7 +15,7 @@ namespace {
 template <class T, class Cell>
 struct RunView : RunPlaces<T, Cell> {
   using RunPlaces<T, Cell>::run;
-  // What the input gives a gate, which lies at `gates`.
+  // What the input gives a gate, of a row of `shares`.
   template <int vecs>
   LAMINA_INLINE Units<T, vecs> from_input(const T* shares, int gate, std::int64_t u, int n) const {
     const std::int64_t at = gate * run.units + u;
