@@ -107,6 +107,12 @@ def test_gradients_cross_devices():
     assert x.grad is not None and x.grad.device.type == "cpu" and x.grad.tolist() == [2, 2, 2]
 
 
+def test_gradients_of_parts():
+    x = numbers(6, 5, grad=True)
+    same(lambda x: x.chunk(3)[1], x)
+    same(lambda x: lamina.split(x, 2, 1)[2] * x.unbind(1)[0].reshape(6, 1), x)
+
+
 def test_making_tensors():
     assert lamina.arange(5, device="cuda").tolist() == [0, 1, 2, 3, 4]
     assert lamina.full((2, 2), 7, device="cuda").tolist() == [[7, 7], [7, 7]]
