@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the tests in this folder: run.sh FOLDER TARGET. Of csrc/simd, for an instruction set; neon is
-# cross-compiled and emulated where the machine is no Arm, and every kernel of csrc/cpu is then compiled for it, too.
+# cross-compiled and emulated where the machine is no Arm, and every kernel of csrc/cpu is then compiled for it, too;
+# avx512 is emulated where the machine has none, with SIMDe's headers (libsimde-dev on Debian and Ubuntu).
 # TARGET cuda: of the kernels of products and convolutions and their index arithmetic, run on the CPU.
 # TARGET threads: of csrc/core/parallel.cpp and barrier.cpp, with and without ThreadSanitizer.
 set -euo pipefail
@@ -39,7 +40,14 @@ fi
 case $target in
   scalar) flags="" ;;
   avx2) flags="-mavx2 -mfma -mf16c -mbmi2" ;;
-  avx512) flags="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512" ;;
+  avx512)
+    flags="-mavx2 -mfma -mf16c -mbmi2"
+    if grep -qw avx512f /proc/cpuinfo; then
+      flags="$flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512"
+    else
+      echo "no AVX-512 here: its instructions are emulated"
+      flags="$flags -w -Wno-psabi -include tests/cpp/avx512_by_avx2.h"
+    fi ;;
   neon)
     flags="-Wno-psabi"
     [ "$(uname -m)" = aarch64 ] || { compiler=aarch64-linux-gnu-g++ emulator="qemu-aarch64 -L /usr/aarch64-linux-gnu"; } ;;
