@@ -64,16 +64,19 @@ struct Landing {
 // tile[r][l][width]: the sums of `rows` rows and `lines` lines.
 template <class T>
 [[gnu::noinline]] void land(const T* tile, int rows, int lines, int width, const Gather<T>& g, const Landing& at) {
+  constexpr int W = Vec<T>::width;
+  const Finish<T> finish = g.finish;  // of its own, for no store to the result can change it
+  T* const result = g.result;
   for (int r = 0; r < rows; ++r)
     for (int l = 0; l < lines; ++l, tile += width) {
       const std::int64_t offset = at.to + r * at.row + l * at.line;
-      T* const to = g.result + offset;
+      T* const to = result + offset;
       if (at.step == 1) {
-        constexpr int W = Vec<T>::width;
-        const Vec<T> shift = g.finish.shift_of(at.channel + r);
-        for (std::int64_t i = 0; i < at.n; i += W)
-          g.finish.put(g.result, Vec<T>::load(tile + i), shift, offset + i, static_cast<int>(least(W, at.n - i)));
-        if (g.finish.activation) g.finish.activate(to, at.n);
+        const Vec<T> shift = finish.shift_of(at.channel + r);
+        std::int64_t i = 0;
+        for (; i + W <= at.n; i += W) finish.put(result, Vec<T>::load(tile + i), shift, offset + i, W);
+        if (i < at.n) finish.put(result, Vec<T>::load(tile + i), shift, offset + i, static_cast<int>(at.n - i));
+        if (finish.activation) finish.activate(to, at.n);
       } else {
         for (std::int64_t i = 0; i < at.n; ++i) to[i * at.step] = tile[i];
       }

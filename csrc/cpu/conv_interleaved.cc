@@ -215,6 +215,8 @@ class Interleaved {
   void put_line(const Box& box, std::int64_t x, std::int64_t y, std::int64_t first, int images, std::int64_t group,
                 std::int64_t panel, const float* line) const {
     constexpr int W = Vec<float>::width;
+    const Finish<float> finish = g_.finish;  // of its own, for no store to the result can change it
+    float* const result = g_.result;
     const Axis &a = g_.grid.axis[0], &b = g_.grid.axis[1], &c = g_.grid.axis[2];
     const std::int64_t plane = g_.grid.result(), image = g_.groups * g_.rows * plane, n = box.count[2];
     const std::int64_t start =
@@ -225,19 +227,22 @@ class Interleaved {
       const std::int64_t channel = group * g_.rows + row, to = first * image + channel * plane + start;
       if (c.out_step != 1) {
         for (int i = 0; i < images; ++i)
-          for (std::int64_t z = 0; z < n; ++z) g_.result[to + i * image + z * c.out_step] = line[z * kImages + i];
+          for (std::int64_t z = 0; z < n; ++z) result[to + i * image + z * c.out_step] = line[z * kImages + i];
         continue;
       }
-      const Vec<float> shift = g_.finish.shift_of(channel);
+      const Vec<float> shift = finish.shift_of(channel);
       for (std::int64_t z = 0; z < n; z += W) {
         const std::int64_t at = n < W ? 0 : least(z, n - W);
-        const int lanes = static_cast<int>(least(W, n));
         Vec<float> columns[W];
         load_transposed(line + at * kImages, kImages, columns);
-        for (int i = 0; i < images; ++i) g_.finish.put(g_.result, columns[i], shift, to + i * image + at, lanes);
+        if (n >= W)
+          for (int i = 0; i < images; ++i) finish.put(result, columns[i], shift, to + i * image + at, W);
+        else
+          for (int i = 0; i < images; ++i)
+            finish.put(result, columns[i], shift, to + i * image + at, static_cast<int>(n));
       }
-      if (g_.finish.activation)
-        for (int i = 0; i < images; ++i) g_.finish.activate(g_.result + to + i * image, n);
+      if (finish.activation)
+        for (int i = 0; i < images; ++i) finish.activate(result + to + i * image, n);
     }
   }
 
