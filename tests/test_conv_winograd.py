@@ -248,3 +248,26 @@ def test_captured(algorithm):
             eager = [to_numpy(t) for t in step(given_x, given_dy)]
             for mine, true in zip(ours, eager, strict=True):
                 np.testing.assert_array_equal(mine, true)
+
+
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("batch", [1, 30])  # by panels of channels, and by blocks of tiles
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_that_stay_are_transformed_once(algorithm, batch, captured):
+    """With the bits that they have when every call transforms them, and never stale ones."""
+    stride, outputs = STRIDE[algorithm], 70
+    x, w = lamina.tensor(array(batch, 35, 9, 11)), lamina.tensor(array(outputs, 35, 3, 3))
+    run = (
+        lamina.capture(lambda x: F.conv2d(x, w, None, stride, 1))
+        if captured
+        else lambda x: F.conv2d(x, w, None, stride, 1)
+    )
+    with backends.conv.use(algorithm), lamina.no_grad():
+        before = lamina.memory_stats()["allocated"]
+        for change in (1, 2):
+            w.mul_(change)
+            fresh = to_numpy(F.conv2d(x, w.clone(), None, stride, 1)).copy()
+            for _ in range(4):
+                np.testing.assert_array_equal(to_numpy(run(x)), fresh)
+        points = {"winograd2": 16, "winograd4": 36, "winograd_strided": 25}[algorithm]
+        assert lamina.memory_stats()["allocated"] >= before + 4 * points * outputs * 35

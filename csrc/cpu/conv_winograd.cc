@@ -46,9 +46,22 @@ void convolve(const WinogradConv& conv, int team) {
 template <class F>
 void forward(ConvForward f) {
   const ConvShape& s = f.shape;
-  convolve<F>({forward_shape(s), static_cast<const float*>(f.x), static_cast<const float*>(f.weight),
-               static_cast<float*>(f.y), 9 * s.group_in(), 9, false, Finish<float>(f.epilogue)},
-              team_of(s));
+  convolve<F>(
+      {forward_shape(s), static_cast<const float*>(f.x), static_cast<const float*>(f.weight), static_cast<float*>(f.y),
+       9 * s.group_in(), 9, false, Finish<float>(f.epilogue), static_cast<const float*>(f.prepared)},
+      team_of(s));
+}
+
+template <class F>
+std::size_t prepared_bytes(std::int64_t out_channels, std::int64_t in_channels) {
+  return static_cast<std::size_t>(WinogradForward<F>::prepared_floats(out_channels, in_channels)) * sizeof(float);
+}
+
+template <class F>
+void prepare(const void* weight, std::int64_t out_channels, std::int64_t in_channels, void* prepared) {
+  const WinogradShape one_tile{1, 1, in_channels, out_channels, F::kOut, F::kOut, F::kOut, F::kOut, 0, 0};
+  const WinogradConv conv{one_tile, nullptr, static_cast<const float*>(weight), nullptr, 9 * in_channels, 9, false, {}};
+  WinogradForward<F>(conv, 1).prepare(static_cast<float*>(prepared));
 }
 
 template <class F>
@@ -72,6 +85,8 @@ template <class F, class Backward = F>
 void fill(ConvTable& t, ConvAlgorithm algorithm) {
   const int i = static_cast<int>(algorithm);
   t.forward[i] = forward<F>;
+  t.prepared_bytes[i] = prepared_bytes<F>;
+  t.prepare[i] = prepare<F>;
   t.data_gradient[i] = data_gradient<Backward>;
   t.weight_gradient[i] = weight_gradient<F>;
 }

@@ -1,7 +1,8 @@
 // Winograd's convolution, forward and data gradient, in one of two orders. Usually all weights are transformed first;
 // then a block of tiles at a time is transformed, multiplied point by point with the weights and transformed back by
 // one thread, so that the block's values never leave the second-level cache. Where the tiles are few, it is the weights
-// that would: then all threads transform all tiles, and each thread takes a panel of output channels at a time.
+// that would: then all threads transform all tiles, and each thread takes a panel of output channels at a time. Weights
+// that stay may be given as transformed before, panel by panel.
 #pragma once
 #include "core/barrier.h"
 #include "cpu/conv_winograd_tiles.h"
@@ -18,6 +19,7 @@ struct WinogradConv {
   std::int64_t out_step, in_step;  // in `weight`, between output channels of a group and between its input channels
   bool turned;                     // the taps are in reverse
   Finish<float> finish;
+  const float* prepared = nullptr;  // transformed weights, or null
 };
 
 constexpr std::int64_t kBlockFloats = 640 * 1024 / 4;  // of a block of tiles, to stay in the second-level cache
@@ -50,10 +52,22 @@ class WinogradForward {
     m_tile_ = by_panels_ ? kPanel : m_tile;
     v_point_ = odd_lines(longest * v_tile_);
     m_point_ = odd_lines(longest * m_tile_);
-    u_point_ = odd_lines(C * (by_panels_ ? kPanel : m_tile));
-    shared_ = by_panels_ ? v_point_ : shape_.groups * u_point_;
-    own_ = m_point_ + (by_panels_ ? u_point_ : v_point_);
+    u_point_ = odd_lines(C * (by_panels_ || conv.prepared ? kPanel : m_tile));
+    shared_ = by_panels_ ? v_point_ : conv.prepared ? 0 : shape_.groups * u_point_;
+    own_ = m_point_ + (!by_panels_ ? v_point_ : conv.prepared ? 0 : u_point_);
     team_ = team;
+  }
+
+  // Of all panels, one after the other, those of a weight without groups.
+  static std::int64_t prepared_floats(std::int64_t out_channels, std::int64_t in_channels) {
+    return ceil_div(out_channels, kPanel) * kPoints * odd_lines(in_channels * kPanel);
+  }
+  // For a driver that has no weights prepared.
+  void prepare(float* to) {
+    u_point_ = odd_lines(shape_.in_channels * kPanel);
+    parallel_for(panels_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) transform_panel(0, i, to + i * kPoints * u_point_);
+    });
   }
 
   std::int64_t memory() const { return kPoints * (shared_ + team_ * own_); }
@@ -70,10 +84,12 @@ class WinogradForward {
         for (std::int64_t i = mine.begin(thread); i < mine.begin(thread + 1); ++i) panel(group, i, own);
       }
     } else {
-      const Cut mine(shape_.groups * panels_, team);
-      for (std::int64_t i = mine.begin(thread); i < mine.begin(thread + 1); ++i)
-        transform_panel(i / panels_, i % panels_, weights(i / panels_, i % panels_));
-      barrier_wait(barrier_, team);
+      if (!conv_.prepared) {
+        const Cut mine(shape_.groups * panels_, team);
+        for (std::int64_t i = mine.begin(thread); i < mine.begin(thread + 1); ++i)
+          transform_panel(i / panels_, i % panels_, memory_ + weights(i / panels_, i % panels_));
+        barrier_wait(barrier_, team);
+      }
       for (std::int64_t i; (i = __atomic_fetch_add(&next_, 1, __ATOMIC_RELAXED)) < shape_.groups * block_count_;)
         block(i / block_count_, i % block_count_, own);
     }
@@ -93,27 +109,35 @@ class WinogradForward {
     }
   };
 
-  float* weights(std::int64_t group, std::int64_t panel) const {
-    return memory_ + kPoints * group * u_point_ + panel * kPanel * shape_.in_channels;
+  // Where those of all panels lie.
+  std::int64_t weights(std::int64_t group, std::int64_t panel) const {
+    return conv_.prepared ? panel * kPoints * u_point_
+                          : kPoints * group * u_point_ + panel * kPanel * shape_.in_channels;
   }
 
   void block(std::int64_t group, std::int64_t i, float* own) {
     const std::int64_t K = shape_.out_channels, begin = blocks_.begin(i), end = blocks_.begin(i + 1);
+    const float* const u = conv_.prepared ? conv_.prepared : memory_;
     float* const v = own;
     float* const m = own + kPoints * v_point_;
     spread(group, begin, end, Channels(shape_.in_channels, 0, 1), v);
     for (std::int64_t point = 0; point < kPoints; ++point)
       for (std::int64_t panel = 0; panel < panels_; ++panel)
-        multiply(end - begin, v + point * v_point_, weights(group, panel) + point * u_point_,
+        multiply(end - begin, v + point * v_point_, u + weights(group, panel) + point * u_point_,
                  panel_width<float>(K, panel), m + point * m_point_ + panel * kPanel);
     gather(group, begin, end, 0, K, m);
   }
 
   void panel(std::int64_t group, std::int64_t panel, float* own) {
     const std::int64_t K = shape_.out_channels, first = panel * kPanel;
-    float* const u = own;
-    float* const m = own + kPoints * u_point_;
-    transform_panel(group, panel, u);
+    const float* u = own;
+    float* m = own;
+    if (conv_.prepared) {
+      u = conv_.prepared + weights(group, panel);
+    } else {
+      m += kPoints * u_point_;
+      transform_panel(group, panel, own);
+    }
     for (std::int64_t point = 0; point < kPoints; ++point)
       multiply(tiles_, memory_ + point * v_point_, u + point * u_point_, panel_width<float>(K, panel),
                m + point * m_point_);

@@ -55,6 +55,7 @@ struct ConvForward {
   const void *x = nullptr, *weight = nullptr;
   void* y = nullptr;
   ConvEpilogue epilogue = {};
+  const void* prepared = nullptr;  // what the algorithm's `prepare` makes of the weight; null: it has to do that itself
 };
 struct ConvDataGradient {
   ConvShape shape;
@@ -83,6 +84,10 @@ struct ConvBiasGradient {
 // ops/conv_choose.cpp. No size in a shape that reaches a kernel is 0.
 struct ConvTable {
   void (*forward[kConvAlgorithms])(ConvForward args);
+  // Of a weight (out, in, …) without groups, in float32; null where the algorithm has no form of its own.
+  std::size_t (*prepared_bytes[kConvAlgorithms])(std::int64_t out_channels, std::int64_t in_channels);
+  void (*prepare[kConvAlgorithms])(const void* weight, std::int64_t out_channels, std::int64_t in_channels,
+                                   void* prepared);
   void (*data_gradient[kConvAlgorithms])(ConvDataGradient args);
   void (*weight_gradient[kConvAlgorithms])(ConvWeightGradient args);
   void (*bias_gradient)(ConvBiasGradient args);

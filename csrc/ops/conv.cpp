@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 #include "core/stream.h"
 #include "ops/elementwise.h"
+#include "ops/gemm_pack_cache.h"
 #include "ops/half.h"
 #include "ops/place_of_gradient.h"
 #include "ops/remade.h"
@@ -116,11 +117,27 @@ void launch(const char* op, const Slots& slots, ConvPass pass, const Args& args,
   current_stream().launch(require(slots[static_cast<int>(a)], op, device), args);
 }
 
+// For kept_packed: the form is the algorithm, from 1 on.
+void prepare_weight(void* prepared, PackSource s) {
+  kernels(s.device).conv.prepare[s.form - 1](s.data, s.rows, s.cols / 9, prepared);
+}
+// The weight as the algorithm wants it, kept as long as it does not change; undefined where that would not pay.
+Tensor prepared_weight(const ConvShape& s, ConvAlgorithm algorithm, const Tensor& w) {
+  constexpr std::int64_t kMostOutputs = 4096;  // more hide the preparation of every call
+  const int a = static_cast<int>(algorithm);
+  const ConvTable& table = kernels(w.device()).conv;
+  if (!table.prepare[a] || s.groups != 1 || s.batch * s.out_size() > kMostOutputs) return {};
+  return kept_packed(view(w, {s.out_channels, s.in_channels * s.taps()}),
+                     table.prepared_bytes[a](s.out_channels, s.in_channels), prepare_weight, 1 + a);
+}
+
 void run_forward(const char* op, const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& y,
                  const ConvEpilogue& epilogue = {}) {
   if (y.numel() == 0) return;
-  launch(op, kernels(y.device()).conv.forward, ConvPass::forward,
-         ConvForward{s, x.data(), w.data(), y.data(), epilogue}, y.device());
+  const ConvAlgorithm a = choose_conv(ConvPass::forward, s, y.device());
+  const Tensor prepared = prepared_weight(s, a, w);
+  current_stream().launch(require(kernels(y.device()).conv.forward[static_cast<int>(a)], op, y.device()),
+                          ConvForward{s, x.data(), w.data(), y.data(), epilogue, data_or_null(prepared)});
 }
 void run_data_gradient(const char* op, const ConvShape& s, const Tensor& dy, const Tensor& w, const Tensor& dx,
                        const ConvEpilogue& epilogue = {}) {
