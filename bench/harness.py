@@ -206,10 +206,11 @@ def measure(case: Case, effort: Effort) -> Result:
     fraction: dict[str, float] = {}
     if needs_peak:
         peaks.append(measured_peak())
+        # The higher one: other processes make a peak look lower than it was, nothing makes it look higher.
         if case.flops:
-            fraction["flops"] = case.flops / value / statistics.mean(p.flops for p in peaks)
+            fraction["flops"] = case.flops / value / max(p.flops for p in peaks)
         if case.bytes:
-            fraction["bytes"] = case.bytes / value / statistics.mean(p.bytes for p in peaks)
+            fraction["bytes"] = case.bytes / value / max(p.bytes for p in peaks)
     versus = [
         Versus(name, statistics.median(peer_samples[name]), statistics.median(ratios[name]), _quartiles(ratios[name]))
         for name in peers
