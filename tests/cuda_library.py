@@ -82,8 +82,20 @@ int nothing() { return 0; }
 int nothing_made(void**) { return 0; }
 int nothing_done(void*) { return 0; }
 void nothing_allowed(bool) {}
+int stream(CudaStream, void** s) { static char it; *s = &it; return 0; }
+int make_event(bool, void** e) { static char it; *e = &it; return EVENT_STATUS; }
+int with_event(void*) { return EVENT_STATUS; }
+int with_both(void*, void*) { return EVENT_STATUS; }
+int query(void*, void*, bool* reached) { *reached = true; return EVENT_STATUS; }
+int elapsed(void*, void*, float*) { return EVENT_STATUS; }
+int pinned(size_t n, void** p) { *p = malloc(n); return PINNED_STATUS; }
+int unpinned(void* p) { free(p); return 0; }
+int copy_later(void*, const void*, size_t, CudaCopy, void*) { return COPY_STATUS; }
+int kind_of(const void*, CudaMemory* kind, int* device) { *kind = CudaMemory::host; *device = 0; return 0; }
 constexpr CudaAbi abi{VERSION, "fake", device_count, describe, use_device, facts, kernels, allocate, release, copy,
-                      synchronize, nothing, nothing_made, nothing_done, nothing_done, nothing_allowed};
+                      synchronize, nothing, nothing_made, nothing_done, nothing_done,
+                      stream, make_event, with_event, with_both, with_both, with_event, query, elapsed, pinned, unpinned,
+                      copy_later, kind_of, nothing_allowed};
 }
 extern "C" const CudaAbi* ENTRY() { return &abi; }
 """
@@ -97,6 +109,8 @@ def fake(folder: Path, **settings: str) -> Path:
         "COUNT_STATUS": "0",
         "USE_STATUS": "0",
         "COPY_STATUS": "0",
+        "EVENT_STATUS": "0",
+        "PINNED_STATUS": "0",
         "SYNC_STATUS": "0",
         "FAILED_OP": "nullptr",
         "VERSION": "kCudaAbiVersion",

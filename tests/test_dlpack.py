@@ -250,7 +250,7 @@ ABSURD = [
     ({"dtype": (0, 4, 1)}, BufferError, "type code 0, 4 bits"),
     ({"dtype": (255, 32, 1)}, BufferError, "type code 255"),
     ({"dtype": (5, 64, 1)}, BufferError, "type code 5"),
-    ({"device": (2, 0)}, BufferError, "device type 2"),
+    ({"device": (2, 0)}, BufferError, "device type 2|one of the host"),
     ({"device": (0, 0)}, BufferError, "device type 0"),
     ({"device": (-1, 0)}, BufferError, "device type -1"),
 ]  # fmt: skip

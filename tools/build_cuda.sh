@@ -11,7 +11,7 @@ exec 9>"$folder/lock"
 flock 9  # two builds in one folder take turns
 cd "$(dirname "$0")/../csrc"
 defines="-DLAMINA_TARGET=cuda -DLAMINA_TARGET_SCALAR=1"
-portable="arch=compute_80,code=[sm_80,sm_90,compute_80]"
+portable=${LAMINA_CUDA_PORTABLE:-"arch=compute_80,code=[sm_80,sm_90,compute_80]"} # but for Hopper's own units
 hopper="arch=compute_90a,code=sm_90a"
 
 sources_of() { # a unit and all of ours that it includes, by whichever compiler

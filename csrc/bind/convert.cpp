@@ -1,6 +1,7 @@
 // The same tensor in another type, on another device, as bytes.
 #include "autograd/node.h"
 #include "bind/arguments.h"
+#include "ops/cuda_copies.h"
 #include "ops/elementwise.h"
 
 namespace lamina::bind {
@@ -12,7 +13,7 @@ PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* 
     const Arguments a("to", {"dtype", "device", "non_blocking", "copy"}, 0, args + nargs, 0, keywords);
     std::optional<DType> dtype = a.dtype(0);
     std::optional<Device> device = a.device(1);
-    a.flag(2, false);  // without other streams, every copy is a blocking one
+    const bool non_blocking = a.flag(2, false);
     for (Py_ssize_t i = 0; i < nargs; ++i) {
       DType type;
       Device place;
@@ -28,7 +29,8 @@ PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* 
       }
     }
     const Tensor& t = tensor_of(self);
-    Tensor out = lamina::to_device(t, device.value_or(t.device()));
+    const Device there = device.value_or(t.device());
+    Tensor out = non_blocking ? upload(t, there) : lamina::to_device(t, there);
     if (dtype) out = lamina::to_dtype(out, *dtype);
     return wrap(a.flag(3, false) && out == t ? clone(t) : out);
   } catch (...) {
@@ -111,10 +113,11 @@ void bind_convert(py::module_& m) {
   def_method("cpu", [](const Tensor& t) { return lamina::to_device(t, {}); });
   def_method(
       "cuda",
-      [](const Tensor& t, std::int8_t index) {
-        return lamina::to_device(t, {DeviceType::cuda, index});
+      [](const Tensor& t, std::int8_t index, bool non_blocking) {
+        const Device there{DeviceType::cuda, index};
+        return non_blocking ? upload(t, there) : lamina::to_device(t, there);
       },
-      py::arg("device") = 0);
+      py::arg("device") = 0, py::arg("non_blocking") = false);
   def_method("_as_bytes", &as_bytes);
   m.def("_view_bytes", &view_bytes, py::arg("buffer"), py::arg("dtype"));
   m.def("_from_bytes", &from_bytes, py::arg("buffer"), py::arg("shape"), py::arg("dtype"));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bind/common.h"
+#include "ops/cuda_copies.h"
 
 namespace lamina::bind {
 namespace {
@@ -264,8 +265,12 @@ void bind_elementwise(py::module_& m) {
   def_method(
       "zero_", [](const Tensor& t) { return fill_(t, Scalar(0)), t; }, ReleaseGil());
   def_method(
-      "copy_", [](const Tensor& t, const Tensor& source) { return copy_(t, source), t; }, py::arg("source"),
-      ReleaseGil());
+      "copy_",
+      [](const Tensor& t, const Tensor& source, bool non_blocking) {
+        if (!non_blocking || !download(t, source)) copy_(t, source);
+        return t;
+      },
+      py::arg("source"), py::arg("non_blocking") = false, ReleaseGil());
   def_method(
       "_to_dtype", [](const Tensor& t, DType dtype) { return lamina::to_dtype(t, dtype); }, py::arg("dtype"),
       ReleaseGil());

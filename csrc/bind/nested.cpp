@@ -50,6 +50,8 @@ Tensor shared_array(PyObject* o, std::optional<DType> wanted) {
   if (looks_like_array(o)) return from_buffer(o, wanted);
   if (PyType_Check(o)) return {};
   if (PyObject_HasAttrString(o, "__dlpack__")) return tensor_from_dlpack(o);
+  if (PyObject_HasAttrString(o, "__cuda_array_interface__"))
+    return tensor_of(py::module_::import("lamina.cuda").attr("_from_array")(py::handle(o)).ptr());
   if (PyObject_HasAttrString(o, "__array__"))
     return from_buffer(py::module_::import("numpy").attr("asarray")(py::handle(o)).ptr(), wanted);
   return {};

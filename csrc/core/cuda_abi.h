@@ -9,12 +9,14 @@
 namespace lamina {
 
 // Counted up with every change of this file or of a table in kernels/.
-constexpr std::uint32_t kCudaAbiVersion = 2;
+constexpr std::uint32_t kCudaAbiVersion = 3;
 
 // Status: 0, or a cudaError. What the library itself must tell apart:
 constexpr int kCudaOutOfMemory = 2;
 
 enum class CudaCopy : int { to_device, to_host, on_device };
+enum class CudaStream : int { compute, copies };
+enum class CudaMemory : int { host, pinned, device };  // what the device reads by itself, of any kind, counts as device
 
 struct CudaFacts {
   char name[128];
@@ -23,7 +25,8 @@ struct CudaFacts {
 };
 
 // Kernels and copies of a device run in the order in which they are started, on one stream; so memory that is given
-// back may be handed out again at once.
+// back may be handed out again at once. Beside it only copy_later() runs, and what others share by DLPack: events order
+// them. Streams and events are CUDA's own, as addresses.
 struct CudaAbi {
   std::uint32_t version;
   const char* target;               // "cuda", or what stands in for it in tests
@@ -44,6 +47,19 @@ struct CudaAbi {
   int (*end_graph)(void** graph);
   int (*launch_graph)(void* graph);
   int (*release_graph)(void* graph);
+  int (*stream)(CudaStream which, void** stream);  // of the device in use
+  int (*make_event)(bool timed, void** event);
+  int (*release_event)(void* event);
+  int (*record_event)(void* event, void* stream);
+  int (*wait_event)(void* stream, void* event);  // what is started on the stream from now on comes after the event
+  int (*synchronize_event)(void* event);         // the host waits
+  int (*query)(void* event, void* stream, bool* done);  // of the one that is not null
+  int (*elapsed)(void* from, void* to, float* milliseconds);
+  int (*allocate_pinned)(std::size_t bytes, void** block);
+  int (*release_pinned)(void* block);  // waits for copies
+  // Returns at once: the memory of the host is pinned, and left alone until the stream has come so far.
+  int (*copy_later)(void* to, const void* from, std::size_t bytes, CudaCopy direction, void* stream);
+  int (*kind_of)(const void* address, CudaMemory* kind, int* device);
   void (*allow_tf32)(bool allowed);  // in products and convolutions of float32 from now on; false at first
 };
 

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
+#include "core/cuda_library.h"
 #include "core/stream.h"
 
 namespace lamina::dlpack {
@@ -53,11 +55,9 @@ DType dtype_of(ElementType t) {
 
 View borrow(const Tensor& t) {
   check_host_read("sharing memory by DLPack");
-  check_as(ErrorKind::buffer, t.device().type == DeviceType::cpu,
-           "__dlpack__: memory of a GPU is not shared yet; use cpu()");
   View v{};
   v.data = t.numel() == 0 ? nullptr : t.data();
-  v.device = {kCpu, 0};
+  v.device = device_id(t.device());
   v.ndim = t.ndim();
   v.type = element_type(t.dtype());
   v.shape = t.impl()->shape.begin();
@@ -85,9 +85,34 @@ void check_version(const Versioned& managed) {
            kVersion.major, ".x, got ", managed.version.major, ".", managed.version.minor);
 }
 
-Geometry::Geometry(const View& view) {
-  check_as(ErrorKind::buffer, view.device.type == kCpu,
-           "from_dlpack: expected CPU memory (device type 1), got device type ", view.device.type);
+DeviceId device_id(Device device) {
+  return device.type == DeviceType::cpu ? DeviceId{kCpu, 0} : DeviceId{kCuda, device.index};
+}
+
+namespace {
+
+Device device_of(DeviceId id) {
+  if (id.type == kCpu) return {};
+  check_as(ErrorKind::buffer, id.type == kCuda && id.index >= 0 && id.index < 64,
+           "from_dlpack: expected memory of the CPU or of a CUDA device (device type 1 or 2), got device type ",
+           id.type, ", number ", id.index);
+  return {DeviceType::cuda, static_cast<std::int8_t>(id.index)};
+}
+
+// What is said to lie on a device and does not would kill whoever reads it there.
+void check_on_device(const char* address, Device device) {
+  CudaMemory kind = CudaMemory::host;
+  int index = -1;
+  check_cuda(use_cuda(device).kind_of(address, &kind, &index), "from_dlpack");
+  check_as(ErrorKind::buffer, kind == CudaMemory::device, "from_dlpack: the memory is said to lie on ", device,
+           ", but its address is one of the host");
+  check_as(ErrorKind::buffer, index == device.index, "from_dlpack: the memory is said to lie on ", device,
+           ", but it is on cuda:", index);
+}
+
+}  // namespace
+
+Geometry::Geometry(const View& view) : device(device_of(view.device)) {
   dtype = dtype_of(view.type);
   const auto item = static_cast<std::int64_t>(item_size(dtype));
   check(view.ndim >= 0 && view.ndim <= kMaxDims, "from_dlpack: expected 0 to ", kMaxDims, " dimensions, got ",
@@ -117,10 +142,18 @@ Geometry::Geometry(const View& view) {
   first_byte = n == 0 ? nullptr : reinterpret_cast<char*>(address + e.first * item);
   bytes = static_cast<std::size_t>((e.last - e.first) * item);
   offset_bytes = -e.first * item;
+  if (device.type == DeviceType::cpu) return;
+  std::string why;
+  const int devices = cuda_device_count(&why);
+  check_as(ErrorKind::buffer, device.index < devices, "from_dlpack: memory of device type ", kCuda, ", number ",
+           int{device.index}, ", but there are ", devices, " CUDA devices here. ", why);
+  if (n == 0) return;
+  check_on_device(first_byte, device);
+  check_on_device(first_byte + bytes - 1, device);
 }
 
 Tensor Geometry::tensor(bool writable, std::function<void()> free) const {
-  Ref<Storage> storage(new Storage(first_byte, bytes, {}, writable, std::move(free)));
+  Ref<Storage> storage(new Storage(first_byte, bytes, device, writable, std::move(free)));
   return Tensor(new TensorImpl(std::move(storage), offset_bytes, shape, strides, dtype));
 }
 

@@ -12,7 +12,7 @@ struct Version {
 };
 constexpr Version kVersion{1, 3};
 
-constexpr std::int32_t kCpu = 1;
+constexpr std::int32_t kCpu = 1, kCuda = 2;
 struct DeviceId {
   std::int32_t type, index;
 };
@@ -75,6 +75,7 @@ struct Geometry {
   // `free` is called once, when the last tensor on this memory dies.
   Tensor tensor(bool writable, std::function<void()> free) const;
 
+  Device device;
   DType dtype;
   Dims shape, strides;
   char* first_byte;
@@ -82,6 +83,7 @@ struct Geometry {
   std::int64_t offset_bytes;  // of element 0 from first_byte
 };
 
+DeviceId device_id(Device device);
 void check_version(const Versioned& managed);
 ElementType element_type(DType t);
 DType dtype_of(ElementType t);

@@ -2,8 +2,8 @@
 // that is the same everywhere is passed over. Few entries are merged instead.
 #pragma once
 #include "core/parallel.h"
-#include "cpu/sort_keys.h"
 #include "kernels/sort.h"
+#include "kernels/sort_keys.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {

@@ -275,6 +275,9 @@ void add(IndexedLoop l) {
 
 }  // namespace
 
+void fill_index_along(IndexTable&);
+void fill_index_mask(IndexTable&);
+
 void fill_index(IndexTable& t) {
   t.check = check;
   t.gather = gather;
@@ -284,6 +287,8 @@ void fill_index(IndexTable& t) {
   t.add[static_cast<int>(DType::i64)] = add<std::int64_t>;
   t.add[static_cast<int>(DType::i32)] = add<std::int32_t>;
   t.add[static_cast<int>(DType::u8)] = add<std::uint8_t>;
+  fill_index_along(t);
+  fill_index_mask(t);
 }
 
 }  // namespace LAMINA_TARGET

@@ -213,7 +213,10 @@ void fill(LossTable& t, DType type) {
 
 }  // namespace
 
+void fill_loss_terms(LossTable&);
+
 void fill_loss(LossTable& t) {
+  fill_loss_terms(t);
   fill<float>(t, DType::f32);
   fill<double>(t, DType::f64);
   fill<float16>(t, DType::f16);

@@ -62,12 +62,14 @@ void fill_fold(ReduceTable& t) {
 
 }  // namespace
 
+void fill_reduce_scan(ReduceTable&);
 void fill_reduce_softmax(ReduceTable&);
 void fill_reduce_statistics(ReduceTable&);
 
 void fill_reduce(ReduceTable& t) {
 #define LAMINA_FILL_FOLD(name, kind) fill_fold<FoldOp::name, folds::name##_op, FoldKind::kind>(t);
   LAMINA_FOLDS(LAMINA_FILL_FOLD)
+  fill_reduce_scan(t);
   fill_reduce_softmax(t);
   fill_reduce_statistics(t);
 }

@@ -1,10 +1,11 @@
-// The run time on CUDA: one stream per device, on which everything runs in order.
+// The run time on CUDA: one stream per device, on which everything runs in order, and one for copies beside it.
 #include <atomic>
 #include <mutex>
 
 #include "core/cuda_abi.h"
 #include "cuda/launch.h"
 #include "cuda/runtime.h"
+#include "cuda/staging.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -18,7 +19,7 @@ constexpr int kMostDevices = 64;
 struct OfDevice {
   std::once_flag once;
   cudaError_t status = cudaSuccess;
-  cudaStream_t stream = nullptr;
+  cudaStream_t stream = nullptr, copies = nullptr;
   cuda_runtime::Facts facts{};
   std::mutex mutex;
   void* workspace = nullptr;
@@ -52,6 +53,7 @@ void prepare(int index, OfDevice& d) {
   if (d.status != cudaSuccess) return;
   d.facts = {p.major, p.minor, p.multiProcessorCount, p.sharedMemPerBlockOptin};
   d.status = cudaStreamCreateWithFlags(&d.stream, cudaStreamNonBlocking);
+  if (d.status == cudaSuccess) d.status = cudaStreamCreateWithFlags(&d.copies, cudaStreamNonBlocking);
 }
 
 int use_device(int index) {
@@ -82,12 +84,74 @@ int told(cudaError_t status) {
 int allocate(std::size_t bytes, void** block) { return told(cudaMalloc(block, bytes)); }
 int release(void* block) { return told(cudaFree(block)); }
 
+cudaMemcpyKind kind_of_copy(CudaCopy direction) {
+  return direction == CudaCopy::to_device ? cudaMemcpyHostToDevice
+         : direction == CudaCopy::to_host ? cudaMemcpyDeviceToHost
+                                          : cudaMemcpyDeviceToDevice;
+}
+
+int stream_of(CudaStream which, void** stream) {
+  *stream = which == CudaStream::compute ? device().stream : device().copies;
+  return 0;
+}
+int make_event(bool timed, void** event) {
+  cudaEvent_t made = nullptr;
+  const cudaError_t status = cudaEventCreateWithFlags(&made, timed ? cudaEventDefault : cudaEventDisableTiming);
+  *event = made;
+  return told(status);
+}
+int release_event(void* event) { return told(cudaEventDestroy(static_cast<cudaEvent_t>(event))); }
+int record_event(void* event, void* stream) {
+  return told(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)));
+}
+int wait_event(void* stream, void* event) {
+  return told(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event), 0));
+}
+int synchronize_event(void* event) { return told(cudaEventSynchronize(static_cast<cudaEvent_t>(event))); }
+int query(void* event, void* stream, bool* done) {
+  const cudaError_t status =
+      event ? cudaEventQuery(static_cast<cudaEvent_t>(event)) : cudaStreamQuery(static_cast<cudaStream_t>(stream));
+  *done = status == cudaSuccess;
+  return status == cudaErrorNotReady ? told(status), 0 : told(status);
+}
+int elapsed(void* from, void* to, float* milliseconds) {
+  return told(cudaEventElapsedTime(milliseconds, static_cast<cudaEvent_t>(from), static_cast<cudaEvent_t>(to)));
+}
+
+int allocate_pinned(std::size_t bytes, void** block) { return told(cudaMallocHost(block, bytes)); }
+int release_pinned(void* block) { return told(cudaFreeHost(block)); }
+int copy_later(void* to, const void* from, std::size_t bytes, CudaCopy direction, void* stream) {
+  return told(cudaMemcpyAsync(to, from, bytes, kind_of_copy(direction), static_cast<cudaStream_t>(stream)));
+}
+int kind_of(const void* address, CudaMemory* kind, int* index) {
+  cudaPointerAttributes found;
+  if (const cudaError_t status = cudaPointerGetAttributes(&found, address)) return told(status);
+  *kind = found.type == cudaMemoryTypeUnregistered ? CudaMemory::host
+          : found.type == cudaMemoryTypeHost       ? CudaMemory::pinned
+                                                   : CudaMemory::device;
+  *index = found.device;
+  return 0;
+}
+
+struct StagingApi {
+  static int allocate(std::size_t bytes, void** block) { return allocate_pinned(bytes, block); }
+  static int make(void** event) { return make_event(false, event); }
+  static int record(void* event) { return record_event(event, device().stream); }
+  static int wait(void* event) { return synchronize_event(event); }
+  static int send(void* to, const void* from, std::size_t bytes) {
+    return copy_later(to, from, bytes, CudaCopy::to_device, device().stream);
+  }
+};
+Staging<StagingApi> staging[kMostDevices];
+
 int copy(void* to, const void* from, std::size_t bytes, CudaCopy direction) {
-  const cudaMemcpyKind kind = direction == CudaCopy::to_device ? cudaMemcpyHostToDevice
-                              : direction == CudaCopy::to_host ? cudaMemcpyDeviceToHost
-                                                               : cudaMemcpyDeviceToDevice;
   const cudaStream_t stream = device().stream;
-  const cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind, stream);
+  if (direction == CudaCopy::to_device) {
+    cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+    cudaStreamIsCapturing(stream, &capturing);
+    if (capturing == cudaStreamCaptureStatusNone) return staging[device_in_use].send(to, from, bytes);
+  }
+  const cudaError_t status = cudaMemcpyAsync(to, from, bytes, kind_of_copy(direction), stream);
   if (status != cudaSuccess || direction == CudaCopy::on_device) return told(status);
   return told(cudaStreamSynchronize(stream));
 }
@@ -120,9 +184,11 @@ int release_graph(void* graph) { return told(cudaGraphExecDestroy(static_cast<cu
 std::atomic<bool> tf32{false};
 void allow_tf32(bool allowed) { tf32 = allowed; }
 
-constexpr CudaAbi abi{kCudaAbiVersion, "cuda",       device_count,  describe,  use_device,  describe_device,
-                      kernels,         allocate,     release,       copy,      synchronize, begin_graph,
-                      end_graph,       launch_graph, release_graph, allow_tf32};
+constexpr CudaAbi abi{kCudaAbiVersion, "cuda",       device_count,      describe,  use_device,  describe_device,
+                      kernels,         allocate,     release,           copy,      synchronize, begin_graph,
+                      end_graph,       launch_graph, release_graph,     stream_of, make_event,  release_event,
+                      record_event,    wait_event,   synchronize_event, query,     elapsed,     allocate_pinned,
+                      release_pinned,  copy_later,   kind_of,           allow_tf32};
 
 }  // namespace
 

@@ -31,6 +31,7 @@ void fill_pool(PoolTable&);
 void fill_random(RandomTable&);
 void fill_reduce(ReduceTable&);
 void fill_rnn(RnnTable&);
+void fill_sort(SortTable&);
 
 namespace {
 
@@ -63,6 +64,7 @@ struct Families {
     fill_random(random);
     fill_reduce(reduce);
     fill_rnn(rnn);
+    fill_sort(sort);
   }
 };
 

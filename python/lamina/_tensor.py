@@ -178,7 +178,38 @@ for _method in (
 ):  # fmt: skip
     setattr(Tensor, _method.__name__, _method)
 
+
+def _cuda_array_interface(self: Tensor) -> dict[str, Any]:
+    if not self.is_cuda:
+        raise AttributeError(f"only a tensor on a GPU has __cuda_array_interface__, this one is on {self.device}")
+    if self.requires_grad:
+        raise RuntimeError("a tensor that requires grad cannot be shared; use detach()")
+    if (typestr := _ARRAY_TYPES.get(self.dtype)) is None:
+        raise TypeError(f"the CUDA array interface has no {self.dtype}; share it by DLPack, or convert it")
+    strides = None if self.is_contiguous() else tuple(s * self.itemsize for s in self.stride())
+    return {
+        "shape": tuple(self.shape),
+        "typestr": typestr,
+        "data": (self.data_ptr() if self.numel() else 0, False),
+        "strides": strides,
+        "stream": _C._cuda_stream(self.device),
+        "version": 3,
+    }
+
+
+_ARRAY_TYPES = {
+    _C.float32: "<f4",
+    _C.float64: "<f8",
+    _C.float16: "<f2",
+    _C.int64: "<i8",
+    _C.int32: "<i4",
+    _C.uint8: "|u1",
+    _C.bool: "|b1",
+}
 _properties = {
+    "__cuda_array_interface__": property(
+        _cuda_array_interface, doc="Where the memory on the GPU is, for libraries without DLPack."
+    ),
     "data": property(
         lambda t: t.detach(), _set_data, doc="The same memory outside the graph; assigning copies into it."
     ),

@@ -1,6 +1,10 @@
 // Elements as unsigned numbers that order as they do, and entries of a key with the position that it came from.
 #pragma once
-#include "cpu/elementwise_move.h"
+#include <cstdint>
+#include <type_traits>
+
+#include "core/dtype.h"
+#include "simd/target.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
