@@ -10,6 +10,7 @@ mkdir -p "$1"
 pip install -q --target "$1" 'cuda-toolkit[nvcc,cudart,crt,nvvm]==13.0.*' >&2
 nvcc=$(find "$1/nvidia" -name nvcc -type f | head -1)
 [ -n "$nvcc" ] || { echo "get_nvcc.sh: PyPI's packages have no nvcc" >&2; exit 1; }
-chmod +x "$(dirname "$nvcc")"/* "$(dirname "$nvcc")"/../nvvm/bin/* 2>/dev/null || true
+root=$(dirname "$(dirname "$nvcc")")
+[ -e "$root/lib64" ] || ln -s lib "$root/lib64" # where nvcc looks for the run time
 "$nvcc" --version >&2
 dirname "$nvcc"
