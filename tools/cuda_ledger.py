@@ -1,10 +1,11 @@
 """What each unit of the CUDA library takes of a multiprocessor, from the logs that tools/build_cuda.sh leaves behind:
 cuda_ledger.py FOLDER [--write]. Compared with csrc/cuda/ledger.txt, for a change that costs registers or puts an array
-into local memory is easily made and not seen."""
+into local memory is easily made and not seen. Another release of nvcc takes other registers: then nothing is compared."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -30,9 +31,15 @@ def entries(log: str) -> dict[str, list[tuple[int, int, int]]]:
     return found
 
 
+def compiler() -> str:
+    """nvcc and its release."""
+    said = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True).stdout
+    return "nvcc " + re.findall(r"V(\d+\.\d+\.\d+)", said)[0]
+
+
 def ledger(folder: Path) -> str:
     """A line for every unit and target."""
-    lines = ["# unit, target: kernels, registers of the largest, of all together, most stack, spills"]
+    lines = [f"# {compiler()}; unit, target: kernels, registers of the largest, of all together, most stack, spills"]
     for log in sorted(folder.glob("*.o.log")):
         for target, kernels in sorted(entries(log.read_text()).items()):
             registers = [k[0] for k in kernels]
@@ -48,6 +55,10 @@ def main(folder: str, *options: str) -> None:
     now = ledger(Path(folder))
     if "--write" in options:
         LEDGER.write_text(now)
+        return
+    by = LEDGER.read_text().split(";")[0].removeprefix("# ")
+    if by != compiler():
+        print(f"!!!! csrc/cuda/ledger.txt was written with {by} and is not compared with what {compiler()} makes")
         return
     compiled = {line.split(":")[0].split()[-1] for line in now.splitlines()[1:]}  # maybe not for every target
     before = {line for line in LEDGER.read_text().splitlines()[1:] if line.split(":")[0].split()[-1] in compiled}
