@@ -35,7 +35,7 @@ for _ in range(20):
     least = min(least, time.perf_counter() - start)
 print(f"copy: {2 * x.numel() * 4 / least / 1e9:.0f} GB/s")'
 # The tests that the stand-in passes, on the device itself; then the same again for the bits.
-stage correct 150 env LAMINA_TEST_CUDA=device python -m pytest -q -x --maxfail=20 tests/test_cuda_kernels.py
+stage correct 150 env LAMINA_TEST_CUDA=device python -m pytest -q -x --maxfail=20 tests/test_cuda_*.py
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck synccheck; do
     stage "$tool" 45 env LAMINA_TEST_CUDA=device compute-sanitizer --tool "$tool" --error-exitcode 9 \

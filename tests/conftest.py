@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 import lamina
+from cuda_library import cuda as cuda
 from lamina import _C
 
 settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples as the one before it

@@ -8,10 +8,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+import lamina
+from lamina import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,6 +46,14 @@ def emulated() -> Path:
     return Path(built.stdout.split()[-1])
 
 
+@pytest.fixture(scope="module")
+def cuda() -> None:
+    """A device for a whole file of tests: the stand-in or, as bench/gpu.sh asks for it, a real one."""
+    if os.environ.get("LAMINA_TEST_CUDA") != "device":
+        os.environ["LAMINA_CUDA_LIBRARY"] = str(emulated())
+    assert lamina.cuda.is_available(), lamina.cuda.why_not_available()
+
+
 def run(code: str, library: Path | str | None, **environment: str) -> subprocess.CompletedProcess[str]:
     """A new process that finds this library when it first asks for a CUDA device."""
     settings = dict(os.environ, **environment)
@@ -47,6 +61,49 @@ def run(code: str, library: Path | str | None, **environment: str) -> subprocess
     if library is not None:
         settings["LAMINA_CUDA_LIBRARY"] = str(library)
     return subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, timeout=300)
+
+
+def there(*tensors: Tensor) -> list[Tensor]:
+    return [t.detach().cuda().requires_grad_(t.requires_grad) for t in tensors]
+
+
+def same(
+    f: Callable[..., Tensor], *inputs: Tensor, exact: bool = False, rtol: float = 2e-6, atol: float = 1e-6
+) -> None:
+    """f gives the same on both devices, and the same gradients."""
+    moved = there(*inputs)
+    expected, got = f(*inputs), f(*moved)
+    assert got.device.type == "cuda" and got.shape == expected.shape and got.dtype is expected.dtype
+
+    def compare(a: Tensor, b: Tensor) -> None:
+        x, y = a.detach().cpu(), b.detach().cpu()
+        if x.dtype in (lamina.bfloat16, lamina.float16):
+            x, y = x.float(), y.float()
+        if exact or not x.is_floating_point():
+            np.testing.assert_array_equal(x.numpy(), y.numpy())
+        else:
+            np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=rtol, atol=atol)
+
+    compare(got, expected)
+    if not any(t.requires_grad for t in inputs) or not expected.requires_grad:
+        return
+    dy = lamina.randn(*expected.shape).to(expected.dtype)
+    for t in (*inputs, *moved):
+        t.grad = None
+    expected.backward(dy)
+    got.backward(dy.cuda())
+    for a, b in zip(moved, inputs, strict=True):
+        if b.grad is not None:
+            assert a.grad is not None and a.grad.device.type == "cuda"
+            compare(a.grad, b.grad)
+
+
+def numbers(*shape: int, dtype: Any = lamina.float32, grad: bool = False, low: float = -3, high: float = 3) -> Tensor:
+    if dtype in (lamina.int64, lamina.int32, lamina.uint8):
+        return lamina.randint(1, 9, shape).to(dtype)
+    if dtype is lamina.bool:
+        return lamina.randint(0, 2, shape).to(dtype)
+    return (lamina.rand(*shape) * (high - low) + low).to(dtype).requires_grad_(grad)
 
 
 _FAKE = r"""

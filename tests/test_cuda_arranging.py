@@ -3,25 +3,17 @@ gradients."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
 import lamina
-from cuda_library import emulated, run
+from cuda_library import emulated, numbers, run, same
 from lamina import Tensor, nn
-from test_cuda_kernels import numbers, same
 
 F = nn.functional
+pytestmark = pytest.mark.usefixtures("cuda")
 TYPES = "float32 float64 float16 bfloat16 int64 int32 uint8 bool".split()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def stand_in() -> None:
-    if os.environ.get("LAMINA_TEST_CUDA") != "device":
-        os.environ["LAMINA_CUDA_LIBRARY"] = str(emulated())
-    assert lamina.cuda.is_available(), lamina.cuda.why_not_available()
 
 
 # ---- running totals ----

@@ -3,26 +3,18 @@ tensor cores, and sum in float32. The reference is float64 arithmetic on the sam
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import lamina
-from cuda_library import emulated
 from lamina import Tensor, nn
 
 F = nn.functional
+pytestmark = pytest.mark.usefixtures("cuda")
 HALVES = ["bfloat16", "float16"]
 ROUNDING = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-23}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def stand_in() -> None:
-    if os.environ.get("LAMINA_TEST_CUDA") != "device":
-        os.environ["LAMINA_CUDA_LIBRARY"] = str(emulated())
-    assert lamina.cuda.is_available(), lamina.cuda.why_not_available()
 
 
 def number(t: Tensor) -> np.ndarray:

@@ -3,18 +3,17 @@ the host touches it. The CPU's own kernels are the reference; both are tested ag
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import lamina
-from cuda_library import emulated, run
+from cuda_library import emulated, numbers, run, same
 from lamina import Tensor, nn
 
 F = nn.functional
+pytestmark = pytest.mark.usefixtures("cuda")
 
 UNARY = (
     "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos atan sinh cosh tanh sigmoid erf erfc "
@@ -22,56 +21,6 @@ UNARY = (
 ).split()
 ACTIVATIONS = "relu6 leaky_relu elu celu selu gelu silu mish softplus softsign logsigmoid tanhshrink hardtanh hardsigmoid hardswish hardshrink softshrink".split()
 BINARY = "add sub mul div pow maximum minimum atan2 hypot floor_divide remainder fmod eq ne lt le gt ge logical_and logical_or logical_xor".split()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def stand_in() -> None:
-    if os.environ.get("LAMINA_TEST_CUDA") != "device":  # bench/gpu.sh runs these tests on a real one
-        os.environ["LAMINA_CUDA_LIBRARY"] = str(emulated())
-    assert lamina.cuda.is_available(), lamina.cuda.why_not_available()
-
-
-def there(*tensors: Tensor) -> list[Tensor]:
-    return [t.detach().cuda().requires_grad_(t.requires_grad) for t in tensors]
-
-
-def same(
-    f: Callable[..., Tensor], *inputs: Tensor, exact: bool = False, rtol: float = 2e-6, atol: float = 1e-6
-) -> None:
-    """f gives the same on both devices, and the same gradients."""
-    moved = there(*inputs)
-    expected, got = f(*inputs), f(*moved)
-    assert got.device.type == "cuda" and got.shape == expected.shape and got.dtype is expected.dtype
-
-    def compare(a: Tensor, b: Tensor) -> None:
-        x, y = a.detach().cpu(), b.detach().cpu()
-        if x.dtype in (lamina.bfloat16, lamina.float16):
-            x, y = x.float(), y.float()
-        if exact or not x.is_floating_point():
-            np.testing.assert_array_equal(x.numpy(), y.numpy())
-        else:
-            np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=rtol, atol=atol)
-
-    compare(got, expected)
-    if not any(t.requires_grad for t in inputs) or not expected.requires_grad:
-        return
-    dy = lamina.randn(*expected.shape).to(expected.dtype)
-    for t in (*inputs, *moved):
-        t.grad = None
-    expected.backward(dy)
-    got.backward(dy.cuda())
-    for a, b in zip(moved, inputs, strict=True):
-        if b.grad is not None:
-            assert a.grad is not None and a.grad.device.type == "cuda"
-            compare(a.grad, b.grad)
-
-
-def numbers(*shape: int, dtype: Any = lamina.float32, grad: bool = False, low: float = -3, high: float = 3) -> Tensor:
-    if dtype in (lamina.int64, lamina.int32, lamina.uint8):
-        return lamina.randint(1, 9, shape).to(dtype)
-    if dtype is lamina.bool:
-        return lamina.randint(0, 2, shape).to(dtype)
-    return (lamina.rand(*shape) * (high - low) + low).to(dtype).requires_grad_(grad)
 
 
 # ---- copies ----

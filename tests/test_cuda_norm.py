@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import lamina
-from cuda_library import emulated, run
+from cuda_library import emulated, numbers, run, same
 from lamina import Tensor, nn
-from test_cuda_kernels import numbers, same, stand_in  # noqa: F401
 
 F = nn.functional
+pytestmark = pytest.mark.usefixtures("cuda")
 
 
 def close(a: Tensor, b: Tensor, rtol: float = 2e-5, atol: float = 2e-5) -> None:

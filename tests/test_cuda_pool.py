@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import lamina
+from cuda_library import numbers, same
 from lamina import nn
-from test_cuda_kernels import numbers, same, stand_in  # noqa: F401
 
 F = nn.functional
+pytestmark = pytest.mark.usefixtures("cuda")
 
 WINDOWS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 9), {"kernel_size": 2}),

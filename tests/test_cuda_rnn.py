@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import lamina
-from cuda_library import emulated, run
+from cuda_library import emulated, numbers, run
 from lamina import Tensor, nn
 from lamina.nn.cells import cell, tanh, where
-from test_cuda_kernels import numbers, stand_in  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("cuda")
 
 CELLS: dict[str, Callable[..., nn.Module]] = {
     "tanh": nn.RNN,

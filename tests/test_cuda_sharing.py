@@ -4,7 +4,6 @@ streams, DLPack and the CUDA array interface."""
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,7 @@ import lamina
 from cuda_library import emulated, fake, run
 from lamina import Tensor
 
-
-@pytest.fixture(autouse=True, scope="module")
-def stand_in() -> None:
-    if os.environ.get("LAMINA_TEST_CUDA") != "device":
-        os.environ["LAMINA_CUDA_LIBRARY"] = str(emulated())
-    assert lamina.cuda.is_available(), lamina.cuda.why_not_available()
+pytestmark = pytest.mark.usefixtures("cuda")
 
 
 # ---- copies ----
