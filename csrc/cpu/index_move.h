@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "kernels/bits.h"
 #include "kernels/index.h"
 #include "simd/target.h"
 
@@ -78,17 +79,6 @@ struct Smallest {
     if (dense < indexed || dense != dense) indexed = dense;
   }
 };
-
-// Calls run with an unsigned integer of the type's size: bits are moved, whatever they mean.
-template <class Run>
-LAMINA_INLINE void with_bits(DType t, Run run) {
-  switch (item_size(t)) {
-    case 8: return run(std::uint64_t{});
-    case 4: return run(std::uint32_t{});
-    case 2: return run(std::uint16_t{});
-    default: return run(std::uint8_t{});
-  }
-}
 
 }  // namespace
 }  // namespace LAMINA_TARGET

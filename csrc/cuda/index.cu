@@ -5,6 +5,7 @@
 // An index out of range is told by `check`; as the host may learn of it late, or in a replay never, it here names no
 // place at all: nothing is written for it, and 0 is read.
 #include "cuda/elementwise_walk.h"
+#include "kernels/bits.h"
 #include "kernels/index.h"
 
 namespace lamina {
@@ -245,16 +246,6 @@ void move_owned(const IndexedLoop& l) {
            MoveOwned<Op>{Walk(part), static_cast<T*>(part.operands[0].data), static_cast<T*>(part.operands[1].data),
                          l.dense_step, l.positions.count, offsets});
   });
-}
-
-template <class F>
-void with_bits(DType t, F f) {
-  switch (item_size(t)) {
-    case 8: return f(std::uint64_t{});
-    case 4: return f(std::uint32_t{});
-    case 2: return f(std::uint16_t{});
-    default: return f(std::uint8_t{});
-  }
 }
 
 void gather(IndexedLoop l) {

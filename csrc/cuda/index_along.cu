@@ -2,6 +2,7 @@
 // that dimension, so one thread takes all that may meet, in their order: the bits are those of the CPU. An index out of
 // range, told by a check before, names no place at all.
 #include "cuda/elementwise_walk.h"
+#include "kernels/bits.h"
 #include "kernels/index.h"
 
 namespace lamina {
@@ -170,15 +171,6 @@ void scatter(AlongLoop l) {
   });
 }
 
-template <class F>
-void with_bits(DType t, F f) {
-  switch (item_size(t)) {
-    case 8: return f(std::uint64_t{});
-    case 4: return f(std::uint32_t{});
-    case 2: return f(std::uint16_t{});
-    default: return f(std::uint8_t{});
-  }
-}
 void gather(AlongLoop l) {
   with_bits(l.loop.operands[0].dtype, [&](auto bits) { gather_as<decltype(bits)>(l); });
 }
