@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -153,3 +154,9 @@ def sanitized() -> bool:
     import ctypes
 
     return hasattr(ctypes.CDLL(None), "__asan_init")
+
+
+def allocated() -> int:
+    """Bytes of all tensors that live."""
+    gc.collect()
+    return lamina.memory_stats()["allocated"]
