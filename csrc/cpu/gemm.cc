@@ -64,10 +64,12 @@ bool better_transposed(const Product<T>& p) {
   if (p.n < p.m && (p.n == 1 || (dots && p.n <= kDotRows))) return true;
   if (p.m == 1 || by_dots(p) || p.packed_b) return false;
   if (p.out.c.col != 1 && p.out.c.row == 1) return true;
-  // A few rows times a large transposed matrix (a layer's weight): packing the rows instead leaves the weight in place.
-  // With AVX2 packing the weight is as fast.
+  // A few rows times a large transposed matrix (a layer's weight): packing the rows instead leaves the weight in place,
+  // but C is then met in columns once for every block of k.
   const bool large_weight = p.b.row == 1 && p.b.col != 1 && 2 * p.m <= p.n && p.n * p.k >= kLargeWeight;
-  return kTarget == Target::avx512 && large_weight && p.out.c.col == 1 && p.m <= kFewCols;
+  const bool few_rows =
+      kTarget == Target::avx512 ? p.m <= kFewCols : p.m <= 2 * kTileCols<T> && p.k <= 2 * kBlockDepth<T>;
+  return large_weight && few_rows && p.out.c.col == 1;
 }
 
 template <class T>
