@@ -71,6 +71,8 @@ void sort_rows(const Rows<In>& r, EntryOf<In>* scratch) {
   }
 }
 
+constexpr std::int64_t kFewWanted = 32;  // up to here an entry is put into its place at once: few get that far
+
 // The `wanted` least entries of those that come by, in a buffer of `room`.
 template <class E>
 class Best {
@@ -82,10 +84,12 @@ class Best {
   LAMINA_INLINE bool open() const { return !full_; }
   LAMINA_INLINE typename E::Key limit() const { return limit_; }
   void push(E e) {
+    if (wanted_ <= kFewWanted) return insert(e);
     held_[count_++] = e;
     if (count_ == room_) settle();
   }
   const E* settle() {
+    if (wanted_ <= kFewWanted) return held_;
     E* const sorted = sort_entries(held_, spare_, count_, bytes_);
     if (sorted != held_) spare_ = held_, held_ = sorted;
     if (count_ >= wanted_) {
@@ -96,6 +100,15 @@ class Best {
   }
 
  private:
+  // Behind those with the same key; the worst of `wanted` falls off the end.
+  void insert(E e) {
+    std::int64_t i = full_ ? wanted_ - 1 : count_++;
+    for (; i > 0 && e.key() < held_[i - 1].key(); --i) held_[i] = held_[i - 1];
+    held_[i] = e;
+    full_ = count_ == wanted_;
+    if (full_) limit_ = held_[wanted_ - 1].key();
+  }
+
   E *held_, *spare_;
   std::int64_t wanted_, room_, count_ = 0;
   int bytes_;
@@ -118,16 +131,11 @@ const EntryOf<In>* select_from(const Rows<In>& r, std::int64_t row, std::int64_t
     Key keys[kLook];
     const Key limit = best.limit();
     bool any = false;
-    if (n == kLook)
-      for (int k = 0; k < kLook; ++k) {
-        keys[k] = r.key(at + i + k);
-        any |= keys[k] < limit;
-      }
-    else
-      for (int k = 0; k < n; ++k) {
-        keys[k] = r.key(at + i + k);
-        any |= keys[k] < limit;
-      }
+    const auto look = [&](int count) __attribute__((always_inline)) {
+      for (int k = 0; k < count; ++k) keys[k] = r.key(at + i + k);
+      for (int k = 0; k < count; ++k) any |= keys[k] < limit;
+    };
+    n == kLook ? look(kLook) : look(n);
     if (!any) continue;
     for (int k = 0; k < n; ++k)
       if (keys[k] < best.limit()) best.push(E::make(keys[k], i + k));

@@ -14,13 +14,13 @@ template <class Bits_, class In, Bits_ infinity>
 struct FloatKeys {
   using Bits = Bits_;
   static constexpr Bits sign = static_cast<Bits>(Bits(1) << (8 * sizeof(Bits) - 1)), ones = static_cast<Bits>(~Bits(0));
+  // Without a branch, so that loops over it become vectors.
   static LAMINA_INLINE Bits of(In x) {
     Bits b;
     __builtin_memcpy(&b, &x, sizeof b);
     const Bits magnitude = b & static_cast<Bits>(~sign);
-    b = magnitude == 0 ? Bits(0) : b;
-    const Bits key = b & sign ? static_cast<Bits>(~b) : static_cast<Bits>(b | sign);
-    return magnitude > infinity ? ones : key;
+    b &= everywhere(magnitude != 0);
+    return static_cast<Bits>((b ^ (sign | everywhere(b >= sign))) | everywhere(magnitude > infinity));
   }
   // Zeros share a key whatever their sign, and so do NaNs.
   static LAMINA_INLINE bool ambiguous(Bits key) { return key == sign || key == ones; }
@@ -30,6 +30,9 @@ struct FloatKeys {
     __builtin_memcpy(&x, &b, sizeof x);
     return x;
   }
+
+ private:
+  static LAMINA_INLINE Bits everywhere(bool bit) { return static_cast<Bits>(-static_cast<Bits>(bit)); }
 };
 template <class Bits_, class In, Bits_ sign>
 struct IntegerKeys {
