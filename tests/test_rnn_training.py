@@ -299,3 +299,20 @@ def test_gradient_propagation_penalty(nonlinearity: str) -> None:
     # δ of the step before is what one more step back gives, where the loss sees the last state alone
     slope = 1 - h[-1] ** 2 if nonlinearity == "tanh" else (h[-1] > 0).astype(float)
     np.testing.assert_allclose(delta[-2], (delta[-1] * slope) @ w, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind, blocks", [(nn.RNN, 1), (nn.LSTM, 4), (nn.GRU, 3)])
+def test_a_step_of_a_layer_is_remembered_by_its_gates_and_its_states(kind: Any, blocks: int) -> None:
+    steps, batch, hidden = 40, 64, 64
+    layer, x = kind(hidden, hidden), lamina.randn(steps, batch, hidden)
+    states = 2 if kind is nn.LSTM else 1
+    before = lamina.memory_stats()["allocated"]
+    y = layer(x)[0]
+    kept = lamina.memory_stats()["allocated"] - before
+    assert kept < 1.05 * 4 * (blocks * steps + states * (steps + 1)) * batch * hidden
+    # On the way back a stretch of gradients of gates, y's gradient, and a weight as the products want it.
+    lamina.reset_peak_memory()
+    y.sum().backward()
+    more = lamina.memory_stats()["peak"] - before - kept
+    stretch, state = 4 * 4 * 20 * batch * hidden, 4 * steps * batch * hidden
+    assert more < stretch + state + 4 * 4 * 4 * hidden * hidden + 4 * 16 * batch * hidden

@@ -96,8 +96,8 @@ class Forward {
       const std::int64_t at = row * H + unit;
       const T* const shares = view_.shares(time, row) + unit;
       for (int k = 0; k < kLayout.inputs; ++k) fetch<false>(shares + k * H, units);
-      T* const gates = view_.gates(run_.gates, time) + row * H * kLayout.stored + unit;
-      for (int k = 0; k < kLayout.stored && run_.shares && run_.keeps_gates; ++k) fetch<true>(gates + k * H, units);
+      T* const gates = view_.gates(time) + row * H * kLayout.inputs + unit;
+      for (int k = 0; k < kLayout.inputs && run_.shares && run_.keeps_gates; ++k) fetch<true>(gates + k * H, units);
       fetch<true>(view_.state(run_.h, time, true) + at, units);
       if (kLayout.cell) fetch<true>(view_.state(run_.c, time, true) + at, units);
     }
@@ -116,7 +116,7 @@ class Forward {
   // The first of two stages, for one row of a panel.
   void mask(std::int64_t time, std::int64_t group, std::int64_t row, const T* sums) {
     const std::int64_t H = run_.units, at = row * H;
-    T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    T* const gates = view_.gates(time) + at * kLayout.inputs;
     const T* const shares = view_.shares(time, row);
     const T* const seen = view_.seen(time, false) + at * kLayout.seen;
     T* const masked = view_.masked(time) + at;
@@ -147,7 +147,7 @@ class Forward {
   void finish(std::int64_t time, std::int64_t group, std::int64_t row, const T* sums) {
     constexpr int gates_here = kTwoStages ? kLayout.second : kLayout.first;
     const std::int64_t H = run_.units, at = row * H;
-    T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    T* const gates = view_.gates(time) + at * kLayout.inputs;
     const T* const shares = view_.shares(time, row);
     const T* const h_before = view_.state(run_.h, time, false) + at;
     T* const h_after = view_.state(run_.h, time, true) + at;
@@ -170,7 +170,7 @@ class Forward {
           }
         return;
       }
-      V x[kLayout.inputs], r[gates_here], unit[kLayout.unit + 1], stored[kLayout.stored];
+      V x[kLayout.inputs], r[gates_here], unit[kLayout.unit + 1], stored[kLayout.inputs];
       for (int g = 0; g < kEarly; ++g) x[g] = stored[g] = load_units<vecs>(gates + g * H + u, n);
       for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view_.template from_input<vecs>(shares, g, u, n);
       for (int g = 0; g < gates_here; ++g) r[g] = recurrent<Panels, vecs>(sums, g, v);
@@ -181,7 +181,7 @@ class Forward {
       store_units<vecs>(h_now, h_after + u, n);
       if constexpr (kLayout.cell) store_units<vecs>(c_moves.template moved<vecs>(c, fresh_c, u, n), c_after + u, n);
       if (run_.keeps_gates)
-        for (int g = 0; g < kLayout.stored; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
+        for (int g = 0; g < kLayout.inputs; ++g) store_units<vecs>(stored[g], gates + g * H + u, n);
       if (run_.seen) {
         V seen[kLayout.seen];
         seen[0] = view_.template through_mask<vecs>(h_now, row, u, n);
@@ -268,11 +268,11 @@ class Backward {
     const std::int64_t end = mine.end * kPanel, units = (end < H ? end : H) - unit;
     const Share rows(run_.batch, static_cast<int>(i - products.begin), static_cast<int>(products.end - products.begin));
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      const std::int64_t at = row * H + unit, at_gates = row * H * kLayout.stored + unit;
-      for (int k = 0; k < kLayout.stored; ++k) {
-        fetch<false>(view_.gates(run_.gates, time) + at_gates + k * H, units);
-        fetch<true>(view_.gates(grad_.dgates, time) + at_gates + k * H, units);
-      }
+      const std::int64_t at = row * H + unit;
+      const T* const gates = view_.gates(time) + row * H * kLayout.inputs + unit;
+      const T* const d = view_.gradients(grad_.dgates, time) + row * H * kLayout.gradients + unit;
+      for (int k = 0; k < kLayout.inputs; ++k) fetch<false>(gates + k * H, units);
+      for (int k = 0; k < kLayout.gradients; ++k) fetch<true>(d + k * H, units);
       fetch<false>(view_.state(kLayout.cell ? run_.c : run_.h, time, false) + at, units);
       if (grad_.dy)
         fetch<false>(static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row + unit, units);
@@ -300,8 +300,8 @@ class Backward {
   void multiply(const Panels& panels, std::int64_t product, std::int64_t time, const int* blocks, int slot) const {
     const std::int64_t each = Panels::panels(panels.columns), panel = product % each;
     const int half = static_cast<int>(product / each);
-    panels.multiply(panel, half, view_.gates(grad_.dgates, time), kLayout.stored * run_.units, blocks, run_.batch,
-                    returned(slot, half, 0) + panel * kPanel, Panels::padded(first_.columns), false);
+    panels.multiply(panel, half, view_.gradients(grad_.dgates, time), kLayout.gradients * run_.units, blocks,
+                    run_.batch, returned(slot, half, 0) + panel * kPanel, Panels::padded(first_.columns), false);
   }
 
   T* dh(std::int64_t row) const { return static_cast<T*>(grad_.dh) + row * run_.units; }
@@ -324,8 +324,8 @@ class Backward {
 
   void gates_of(std::int64_t step, std::int64_t p, std::int64_t row) {
     const std::int64_t time = view_.time(step), H = run_.units, at = row * H;
-    T* const d = view_.gates(grad_.dgates, time) + at * kLayout.stored;
-    const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+    T* const d = view_.gradients(grad_.dgates, time) + at * kLayout.gradients;
+    const T* const gates = view_.gates(time) + at * kLayout.inputs;
     const T* const h_before = view_.state(run_.h, time, false) + at;
     const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
     const T* const seen = view_.seen(time, true) + at * kLayout.seen;
@@ -339,7 +339,7 @@ class Backward {
     const bool active = view_.active(row, time), last = step + 1 == run_.steps;
     UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
       using V = Units<T, vecs>;
-      V gate_gradients[kLayout.stored], from_later[kLayout.seen];
+      V gate_gradients[kLayout.gradients], from_later[kLayout.seen];
       for (V& g : gate_gradients) g = V(0);
       for (V& g : from_later) g = V(0);
       V total = load_units<vecs>(dh_row + u, n);
@@ -354,8 +354,9 @@ class Backward {
         V dc = dc_total;
         if (kLayout.cell && !c_moves.all_the_way()) dc = c_moves.template part<vecs>(u, n) * dc_total;
         const V c_stays = dc_total - dc;
-        V stored[kLayout.stored], unit[kLayout.unit + 1];
-        for (int g = 0; g < kLayout.stored; ++g) stored[g] = load_units<vecs>(gates + g * H + u, n);
+        V stored[kLayout.gradients], unit[kLayout.unit + 1];
+        for (int g = 0; g < kLayout.inputs; ++g) stored[g] = load_units<vecs>(gates + g * H + u, n);
+        for (int g = kLayout.inputs; g < kLayout.gradients; ++g) stored[g] = load_units<vecs>(d + g * H + u, n);
         for (int k = 0; k < kLayout.unit; ++k) unit[k] = run_.unit ? load_units<vecs>(view_.unit(k, u), n) : V(0);
         Cell::step_grad(through, dc, load_units<vecs>(h_before + u, n),
                         kLayout.cell ? load_units<vecs>(c_before + u, n) : V(0), unit, run_.options, stored, from_later,
@@ -365,7 +366,7 @@ class Backward {
       }
       if (!active && every) store_units<vecs>(V(0), every + u, n);
       store_units<vecs>(total, dh_row + u, n);
-      for (int g = 0; g < kLayout.stored; ++g) store_units<vecs>(gate_gradients[g], d + g * H + u, n);
+      for (int g = 0; g < kLayout.gradients; ++g) store_units<vecs>(gate_gradients[g], d + g * H + u, n);
     });
   }
 
@@ -373,8 +374,8 @@ class Backward {
     if constexpr (kTwoStages) {
       if (!view_.active(row, time)) return;
       const std::int64_t H = run_.units, at = row * H;
-      T* const d = view_.gates(grad_.dgates, time) + at * kLayout.stored;
-      const T* const gates = view_.gates(run_.gates, time) + at * kLayout.stored;
+      T* const d = view_.gradients(grad_.dgates, time) + at * kLayout.gradients;
+      const T* const gates = view_.gates(time) + at * kLayout.inputs;
       const T* const seen = view_.seen(time, false) + at * kLayout.seen;
       T* const dh_row = dh(row);
       UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {

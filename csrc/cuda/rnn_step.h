@@ -73,7 +73,7 @@ struct StepForward {
 
   LAMINA_KERNEL void mask(const CellView<T, Cell>& view, std::int64_t row, std::int64_t u, const V* recurrent) const {
     const std::int64_t H = run.units, at = row * H + u;
-    T* const gates = view.gates(run.gates, time) + row * H * kLayout.stored;
+    T* const gates = view.gates(time) + row * H * kLayout.inputs;
     const T* const shares = view.shares(time, row);
     V x[kEarly], stored[kEarly];
     for (int g = 0; g < kEarly; ++g) x[g] = view.from_input(shares, g, u);
@@ -84,7 +84,7 @@ struct StepForward {
 
   LAMINA_KERNEL void finish(const CellView<T, Cell>& view, std::int64_t row, std::int64_t u, const V* recurrent) const {
     const std::int64_t H = run.units, at = row * H + u, at_time = time * view.state_size() + at;
-    T* const gates = view.gates(run.gates, time) + row * H * kLayout.stored;
+    T* const gates = view.gates(time) + row * H * kLayout.inputs;
     T* const seen_after = view.seen(time, true) + row * H * kLayout.seen;
     const V h(view.state(run.h, time, false)[at]), c = kLayout.cell ? V(view.state(run.c, time, false)[at]) : V(0);
     if (!view.active(row, time)) {
@@ -95,7 +95,7 @@ struct StepForward {
       return;
     }
     const T* const shares = view.shares(time, row);
-    V x[kLayout.inputs], unit[kLayout.unit + 1], stored[kLayout.stored];
+    V x[kLayout.inputs], unit[kLayout.unit + 1], stored[kLayout.inputs];
     for (int g = 0; g < kEarly; ++g) x[g] = stored[g] = V(gates[g * H + u]);
     for (int g = kEarly; g < kLayout.inputs; ++g) x[g] = view.from_input(shares, g, u);
     view.load_unit(unit, u);
@@ -106,7 +106,7 @@ struct StepForward {
     if constexpr (kLayout.cell)
       view.state(run.c, time, true)[at] = Movement<T>(run.c_rate, run.c_moves, at_time).moved(c, fresh_c).v;
     if (run.keeps_gates)
-      for (int g = 0; g < kLayout.stored; ++g) gates[g * H + u] = stored[g].v;
+      for (int g = 0; g < kLayout.inputs; ++g) gates[g * H + u] = stored[g].v;
     if (!run.seen) return;
     V seen[kLayout.seen];
     seen[0] = view.through_mask(h_now, row, u);
@@ -134,7 +134,7 @@ struct StepBackward {
     StepSums<T> sums(t.shared<StepBackward>());
     const bool last = step + 1 == run.steps;
     if (!last)
-      ReturnProduct<T, kLayout.seen>{view.gates(grad.dgates, view.time(step + 1)),
+      ReturnProduct<T, kLayout.seen>{view.gradients(grad.dgates, view.time(step + 1)),
                                      static_cast<const T*>(run.weight),
                                      run.batch,
                                      run.units,
@@ -175,9 +175,9 @@ struct StepBackward {
                               const V* from_later, T& dh) const {
     const RnnRun& run = grad.forward;
     const std::int64_t time = view.time(step), H = run.units, at = row * H + u, at_time = time * view.state_size() + at;
-    T* const d = view.gates(grad.dgates, time) + row * H * kLayout.stored;
+    T* const d = view.gradients(grad.dgates, time) + row * H * kLayout.gradients;
     T* const every = grad.every ? static_cast<T*>(grad.every) + at_time : nullptr;
-    V gate_gradients[kLayout.stored];
+    V gate_gradients[kLayout.gradients];
     for (V& g : gate_gradients) g = V(0);
     if (view.active(row, time)) {
       if (grad.dy) total = total + V(static_cast<const T*>(grad.dy)[time * grad.dy_step + row * grad.dy_row + u]);
@@ -189,9 +189,10 @@ struct StepBackward {
       const V dc_total = kLayout.cell ? V(*dc_there) : V(0);
       V dc = c_moves.all_the_way ? dc_total : V(c_moves.part) * dc_total;
       const V c_stays = dc_total - dc;
-      const T* const gates = view.gates(run.gates, time) + row * H * kLayout.stored;
-      V stored[kLayout.stored], unit[kLayout.unit + 1];
-      for (int g = 0; g < kLayout.stored; ++g) stored[g] = V(gates[g * H + u]);
+      const T* const gates = view.gates(time) + row * H * kLayout.inputs;
+      V stored[kLayout.gradients], unit[kLayout.unit + 1];
+      for (int g = 0; g < kLayout.inputs; ++g) stored[g] = V(gates[g * H + u]);
+      for (int g = kLayout.inputs; g < kLayout.gradients; ++g) stored[g] = V(d[g * H + u]);
       view.load_unit(unit, u);
       Cell::step_grad(through, dc, V(view.state(run.h, time, false)[at]),
                       kLayout.cell ? V(view.state(run.c, time, false)[at]) : V(0), unit, run.options, stored,
@@ -202,7 +203,7 @@ struct StepBackward {
       *every = 0;
     }
     dh = total.v;
-    for (int g = 0; g < kLayout.stored; ++g) d[g * H + u] = gate_gradients[g].v;
+    for (int g = 0; g < kLayout.gradients; ++g) d[g * H + u] = gate_gradients[g].v;
   }
 };
 
@@ -223,25 +224,25 @@ struct StepMaskBackward {
     const CellView<T, Cell> view{{run}};
     StepSums<T> sums(t.shared<StepMaskBackward>());
     ReturnProduct<T, 1>{
-        view.gates(grad.dgates, time), static_cast<const T*>(run.second), run.batch, run.units, run.units, columns}
+        view.gradients(grad.dgates, time), static_cast<const T*>(run.second), run.batch, run.units, run.units, columns}
         .run(t, sums);
     sums.finish(t);
     for_block_units<1>(t, run.batch, run.units, [&](std::int64_t row, std::int64_t u, int r, int c) {
       if (!view.active(row, time)) return;
       const std::int64_t H = run.units;
-      const V stored[1] = {V((view.gates(run.gates, time) + row * H * kLayout.stored)[u])};
+      const V stored[1] = {V((view.gates(time) + row * H * kLayout.inputs)[u])};
       V gate_gradients[1];
       const V seen((view.seen(time, false) + row * H * kLayout.seen)[u]),
           back = Cell::mask_grad(V(sums.sum(r, c)), seen, stored, gate_gradients);
       T& dh = static_cast<T*>(grad.dh)[row * H + u];
       dh = (V(dh) + view.through_mask(back, row, u)).v;
-      (view.gates(grad.dgates, time) + row * H * kLayout.stored)[u] = gate_gradients[0].v;
+      (view.gradients(grad.dgates, time) + row * H * kLayout.gradients)[u] = gate_gradients[0].v;
     });
   }
 };
 
 inline GateColumns columns_of(const RnnLayout& layout, int from, int count) {
-  GateColumns all{count, layout.stored, {}};
+  GateColumns all{count, layout.gradients, {}};
   for (int g = 0; g < count; ++g) all.column[g] = layout.columns[from + g];
   return all;
 }

@@ -38,16 +38,19 @@ enum LstmOption : std::uint32_t {
 
 // What callers must know of a cell to lay out its memory.
 struct RnnLayout {
-  int inputs;               // gates fed by the input: the first columns of `gates`
+  int inputs;               // gates fed by the input: the blocks of `gates`
   int first;                // gates fed by what they see of the state: the rows of the recurrent weight
   int second;               // gates fed by a masked h, which needs the first gates: the rows of the second weight
-  int stored;               // blocks of `gates`: at first the inputs' share, then what backward needs
-  int columns[4];           // block of `stored` that belongs to each recurrent gate
+  int gradients;            // blocks of `dgates`: the inputs' gates, then a recurrent share that is used apart
+  int columns[4];           // block of `dgates` that belongs to each recurrent gate
   int unit;                 // vectors of H parameters that act on single units
   bool cell;                // is there a state c beside h?
   int seen = 1;             // blocks of H that the first gates see: h, then what the cell shows them
   int raw = -1;             // the gate whose share is the input itself, without a weight; the others lie side by side
   bool bias_apart = false;  // the last recurrent gate's bias is the first vector of the unit's parameters
+
+  // The last of the first gates' product with h, which is not stored but made again for backward: how many blocks.
+  constexpr int remade() const { return gradients - inputs; }
 };
 static constexpr RnnLayout layout_of(RnnCell cell) {
   switch (cell) {
@@ -79,7 +82,7 @@ struct RnnRun {
   void* packed;           // work space of packed_bytes(), or what `pack` left there
   bool is_packed;
   bool keeps_gates;              // for backward
-  void* gates;                   // [T, B, stored, H]; forward turns the inputs' share into what backward needs
+  void* gates;                   // [T, B, inputs, H]: the inputs' share; forward turns it into what backward needs
   const void* shares;            // [rows, inputs, H]: what the input gives each gate; null: that lies in `gates`
   const std::int64_t* share_of;  // [T, B]: which of these a sequence gets at a time
   void* h;                       // [T + 1, B, H], the first state filled in
@@ -94,7 +97,9 @@ struct RnnRun {
 
 struct RnnGradRun {
   RnnRun forward;  // as the forward run left it; `packed` is fresh
-  void* dgates;    // [T, B, stored, H]: receives the gradients of the gates before their activations
+  // [T, B, gradients, H]: receives the gradients of the gates before their activations; what is remade lies where its
+  // gradient will.
+  void* dgates;
   const void* dy;  // gradients of the states after each time, rows of H at dy_step and dy_row; null: none
   std::int64_t dy_step, dy_row;
   void* dh;        // [B, H]: in: the gradient of the last h, out: of the first

@@ -1,7 +1,8 @@
 // The cells: one step of one unit, forward and backward. V is a vector of units or a plain number.
 //
 //   x[]        a gate's share from the input, biases included       r[]   its share from h
-//   stored[]   what backward needs, then d: gradients of the gates before their activations, in blocks as x and r
+//   stored[]   what backward needs, one for each of x[]; backward finds what is made again behind it
+//   d[]        gradients of the gates before their activations, in blocks as x[], then of what is made again
 //   unit[]     parameters of the unit
 //   seen[]     what the gates of the next step see of this one, h first; dseen[] its gradient
 // step returns h and changes c; step_grad receives dh and dc (of the new state), writes d, and turns them into the
@@ -107,13 +108,13 @@ struct Gru {
   static LAMINA_INLINE V step(const V* x, const V* r, V h, V&, const V* unit, std::uint32_t, V* stored) {
     const V reset = sigmoid(x[0] + r[0]), z = sigmoid(x[1] + r[1]), recurrent = r[2] + unit[0];
     const V n = tanh(fma(reset, recurrent, x[2]));
-    stored[0] = reset, stored[1] = z, stored[2] = n, stored[3] = recurrent;
+    stored[0] = reset, stored[1] = z, stored[2] = n;
     return fma(z, h - n, n);
   }
   template <class V>
-  static LAMINA_INLINE void step_grad(V& dh, V&, V h_before, V, const V*, std::uint32_t, const V* stored, const V*,
+  static LAMINA_INLINE void step_grad(V& dh, V&, V h_before, V, const V* unit, std::uint32_t, const V* stored, const V*,
                                       V* d) {
-    const V reset = stored[0], z = stored[1], n = stored[2], recurrent = stored[3];
+    const V reset = stored[0], z = stored[1], n = stored[2], recurrent = stored[3] + unit[0];
     d[2] = dh * (V(1) - z) * tanh_slope(n);
     d[1] = dh * (h_before - n) * sigmoid_slope(z);
     d[0] = d[2] * recurrent * sigmoid_slope(reset);

@@ -22,15 +22,18 @@ struct RunPlaces {
     return static_cast<T*>(run.seen ? run.seen : run.h) +
            slot(time, after) * state_size() * layout_of(Cell::kCell).seen;
   }
-  LAMINA_INLINE T* gates(void* all, std::int64_t time) const {
-    return static_cast<T*>(all) + time * state_size() * layout_of(Cell::kCell).stored;
+  LAMINA_INLINE T* gates(std::int64_t time) const {
+    return static_cast<T*>(run.gates) + time * state_size() * layout_of(Cell::kCell).inputs;
+  }
+  LAMINA_INLINE T* gradients(void* dgates, std::int64_t time) const {
+    return static_cast<T*>(dgates) + time * state_size() * layout_of(Cell::kCell).gradients;
   }
   // What the input gives the gates of one row: in `gates`, or in the table that its rows are taken from.
   LAMINA_INLINE const T* shares(std::int64_t time, std::int64_t row) const {
     if (run.shares)
       return static_cast<const T*>(run.shares) +
              run.share_of[time * run.batch + row] * layout_of(Cell::kCell).inputs * run.units;
-    return gates(run.gates, time) + row * layout_of(Cell::kCell).stored * run.units;
+    return gates(time) + row * layout_of(Cell::kCell).inputs * run.units;
   }
   LAMINA_INLINE T* masked(std::int64_t time) const { return static_cast<T*>(run.masked) + time * state_size(); }
   LAMINA_INLINE const T* unit(int which, std::int64_t u) const {

@@ -10,6 +10,7 @@
 #include "ops/gemm_pack_cache.h"
 #include "ops/index.h"
 #include "ops/index_positions.h"
+#include "ops/place_of_gradient.h"
 #include "ops/reduce.h"
 #include "ops/rnn_shared.h"
 
@@ -100,7 +101,7 @@ void check_arguments(RnnCell cell, const Tensor& input, const RnnWeights& w, con
   check_lengths(op, lengths, B);
 }
 
-// What the input adds to every gate of every step: the first columns of `gates`.
+// What the input adds to every gate of every step.
 void project_input(RnnCell cell, const Tensor& gates, const Tensor& x, const RnnWeights& w) {
   const RnnLayout layout = layout_of(cell);
   const Weighted weighted(layout);
@@ -177,6 +178,8 @@ struct Saved {
   RnnRun run;
 };
 
+Tensor get_if(const void* there, const SavedTensor& t) { return there ? t.get() : Tensor(); }
+
 // Some consecutive times of what was saved.
 struct Stretch {
   RnnCell cell;
@@ -219,10 +222,10 @@ class Sweep {
     returned_ = work_space(table.returned_bytes(s.cell, gates.dtype(), s.run.batch, s.run.units));
     // What a cell shows beside h is not carried over.
     length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch, gates.device());
-    dgates_ = empty({length_, s.run.batch, layout_.stored * s.run.units}, gates.dtype(), gates.device());
+    dgates_ = empty({length_, s.run.batch, layout_.gradients * s.run.units}, gates.dtype(), gates.device());
   }
 
-  // body(stretch, gradients of its gates [rows, stored H], is it the first?) for all stretches on the way back.
+  // body(stretch, gradients of its gates [rows, gradients H], is it the first?) for all stretches on the way back.
   template <class Body>
   void run(Body body) {
     const std::int64_t T = s_.run.steps;
@@ -230,8 +233,10 @@ class Sweep {
       const std::int64_t steps = std::min(length_, T - done), first = s_.run.reverse ? done : T - done - steps;
       const Stretch stretch(s_, first, steps);
       const Tensor dgates = narrow(dgates_, 0, 0, steps);
+      const Tensor rows = view(dgates, {steps * s_.run.batch, dgates.size(2)});
+      if (layout_.remade()) remake(stretch, rows);
       launch(stretch, dgates, done > 0);
-      body(stretch, view(dgates, {steps * s_.run.batch, dgates.size(2)}), done == 0);
+      body(stretch, rows, done == 0);
       done += steps;
     }
   }
@@ -239,11 +244,17 @@ class Sweep {
   Tensor dh, dc;  // at last: of the first states
 
  private:
+  // The product that a cell uses apart takes less time than a block of it for every step would take memory.
+  void remake(const Stretch& part, const Tensor& dgates) const {
+    const std::int64_t H = s_.run.units;
+    const Tensor seen = slots_before(part.seen.defined() ? part.seen : part.h, s_.run.reverse);
+    const Tensor weight = narrow(s_.recurrent_weight.get(), 0, (layout_.first - 1) * H, H);
+    write_product(narrow(dgates, 1, layout_.inputs * H, H), view(seen, {dgates.size(0), H}), transpose(weight, 0, 1));
+  }
   void launch(const Stretch& part, const Tensor& dgates, bool is_packed) const {
-    const auto saved = [](const SavedTensor& t, const void* there) { return there ? t.get() : Tensor(); };
-    const Tensor weight = s_.recurrent_weight.get(), second = saved(s_.second_weight, s_.run.second),
-                 unit = saved(s_.unit, s_.run.unit), lengths = saved(s_.lengths, s_.run.lengths),
-                 mask = saved(s_.mask, s_.run.mask);
+    const Tensor weight = s_.recurrent_weight.get(), second = get_if(s_.run.second, s_.second_weight),
+                 unit = get_if(s_.run.unit, s_.unit), lengths = get_if(s_.run.lengths, s_.lengths),
+                 mask = get_if(s_.run.mask, s_.mask);
     RnnGradRun run{};
     run.forward = s_.run;
     run.forward.first_time = part.first;
@@ -313,15 +324,23 @@ struct ParameterGradients {
     const Tensor w = s.input_weight.get();
     const std::int64_t H = s.run.units, gates = layout.first + layout.second;
     const auto fresh = [&](const Dims& shape) { return empty(shape, w.dtype(), w.device()); };
-    if (g.wants(1)) input = fresh(w.shape());
-    if (s.run.shares && g.wants(10)) table = fresh(s.table.get().shape());
-    if (s.run.shares && (g.wants(1) || g.wants(10))) shares_ = zeros({s.table.get().size(0), layout.inputs * H}, w);
+    const RnnRun& run = s.run;
+    const auto place = [&](int input, const Dims& shape) {
+      return place_of_gradient(
+          g, input, shape,
+          {w, s.x.get(), s.recurrent_weight.get(), get_if(run.second, s.second_weight), get_if(run.shares, s.table),
+           get_if(run.mask, s.mask), get_if(run.h_moves, s.h_moves), get_if(run.c_moves, s.c_moves)});
+    };
+    if (g.wants(1)) input = place(1, w.shape());
+    if (run.shares && g.wants(10)) table = place(10, s.table.get().shape());
+    if (run.shares && (g.wants(1) || g.wants(10))) shares_ = zeros({s.table.get().size(0), layout.inputs * H}, w);
     if (g.wants(2) || g.wants(3)) {
-      first = fresh({(second_apart ? layout.first : gates) * H, layout.seen * H});
+      const Dims shape{(second_apart ? layout.first : gates) * H, layout.seen * H};
+      first = g.wants(2) ? place(2, shape) : fresh(shape);
       if (second_apart) second = fresh({layout.second * H, H});
     }
-    if (g.wants(4)) input_bias = fresh({Weighted(layout).count * H});
-    if (g.wants(5)) recurrent_bias = fresh({gates * H});
+    if (g.wants(4)) input_bias = place(4, {Weighted(layout).count * H});
+    if (g.wants(5)) recurrent_bias = place(5, {gates * H});
     if (peepholes && g.wants(6)) peephole = fresh({3, H});
   }
 
@@ -435,7 +454,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
     const std::int64_t T = x.size(0), B = x.size(1);
     const RnnTable& table = kernels(x.device()).rnn;
     const auto fresh = [&](const Dims& shape) { return empty(shape, features.dtype(), features.device()); };
-    const Tensor gates = fresh({T, B, layout.stored * H});
+    const Tensor gates = fresh({T, B, layout.inputs * H});
     Tensor shares;
     if (w.table.defined()) {
       check_in_range(name_of(cell), x, 0, w.table.size(0));

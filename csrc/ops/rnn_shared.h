@@ -19,7 +19,7 @@ inline Tensor zeros(const Dims& shape, const Tensor& like) {
   return t;
 }
 
-// Blocks of H columns of [T, B, stored H], as a matrix.
+// Blocks of H columns of [T, B, gates H], as a matrix.
 inline Tensor gate_columns(const Tensor& gates, std::int64_t units, int first, int count) {
   const std::int64_t rows = gates.size(0) * gates.size(1);
   return narrow(view(gates, {rows, gates.size(2)}), 1, first * units, count * units);
