@@ -81,6 +81,8 @@ void weight_gradient(const ConvWeightGradient& f) {
   std::int64_t* const offsets = reinterpret_cast<std::int64_t*>(memory);
   T *const sums = memory + offsets_size, *const patches = sums + pieces * sums_size;
   patch.put_taps(grid, grid, 1, 0, offsets);
+  const bool framed = boxes.total() == 1;  // all patches are of whole images, with zeros in the same places
+  if (framed) zero_spilling(patches, patch_size * team);
 
   const Cut cut(s.batch, segments);
   share_out(team, pieces, [&](int thread, std::int64_t piece) {
@@ -91,7 +93,8 @@ void weight_gradient(const ConvWeightGradient& f) {
       for (std::int64_t i = 0; i < boxes.total(); ++i) {
         const Box box = boxes.at(i);
         if (box.columns() == 0) continue;
-        fill_patch(seen, static_cast<const T*>(f.x) + (n * s.groups + group) * s.in_size(), grid, patch, box.first);
+        fill_patch(seen, static_cast<const T*>(f.x) + (n * s.groups + group) * s.in_size(), grid, patch, box.first,
+                   framed);
         for (std::int64_t m = 0; m < multiplier; ++m)
           for (std::int64_t z = 0; z < box.count[0]; ++z) {
             const std::int64_t first = ((box.first[0] + z) * s.out[1] + box.first[1]) * s.out[2] + box.first[2];

@@ -121,7 +121,7 @@ class StridedDepthwiseGradient {
         }
         const T* const from = dy_ + ((plane * s_.group_out() + m) * s_.out[1] + y) * s_.out[2] + cols_.low;
         zero_spilling(patch, in.begin);
-        copy_spilling(patch + in.begin, from + in.begin, 1, in.end - in.begin);
+        copy(patch + in.begin, from + in.begin, 1, in.end - in.begin);
         zero_spilling(patch + in.end, pitch() - in.end);
       }
   }

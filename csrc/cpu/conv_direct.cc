@@ -183,6 +183,7 @@ class Direct {
     T* const memory =
         static_cast<T*>(scratch(Scratch::conv, (weights_size + offsets_size + patch_size * team) * sizeof(T)));
     prepare(memory, reinterpret_cast<std::int64_t*>(memory + weights_size));
+    if (framed()) zero_spilling(memory + weights_size + offsets_size, patch_size * team);
     share_out(team, ceil_div(pieces, together), [&](int thread, std::int64_t i) {
       T* const patch = memory + weights_size + offsets_size + thread * patch_size;
       for (std::int64_t j = i * together; j < least((i + 1) * together, pieces); ++j) piece(j, patch);
@@ -191,6 +192,7 @@ class Direct {
 
  private:
   static std::int64_t round(std::int64_t n) { return ceil_div(n, 64) * 64; }
+  bool framed() const { return boxes_.total() == 1; }  // all patches are of whole images, with zeros in the same places
 
   void prepare(T* weights, std::int64_t* offsets) {
     for (int i = 0; i < grids_; ++i) {
@@ -211,7 +213,7 @@ class Direct {
     if (whole.columns() == 0) return;
     for (std::int64_t c = 0; c < g_->channels && all_taps_ > 0; ++c)
       fill_patch(patch + c * patch_.size, g_->source + (image * g_->channels + c) * frame_.source(), frame_, patch_,
-                 whole.first);
+                 whole.first, framed());
     for (int i = 0; i < grids_; ++i) {
       Box box = whole;
       for (int d = 0; d < kConvDims; ++d)

@@ -150,8 +150,6 @@ struct Boxes {
   }
 };
 
-constexpr std::int64_t kMostSpilled = 16;  // elements of a vector
-
 // The part of a source that a box sees, as a block of memory with the zeros around the source in it. Elements that are
 // a step apart lie side by side: along an axis, `phases` runs of `run`, `phase` from one to the next.
 struct Patch {
@@ -165,7 +163,7 @@ struct Patch {
       phases[d] = least(a.step, a.span());
       run[d] = columns[d] + (a.span() - 1) / a.step;
       stride[d] = size;
-      phase[d] = size * run[d] + (d == 1 && phases[d] > 1 ? kMostSpilled : 0);
+      phase[d] = size * run[d];
       size = phases[d] * phase[d];
     }
   }
@@ -196,24 +194,28 @@ struct Patch {
   }
 };
 
-// What is copied into a patch may spill zeros or anything over its end, a vector at most: it is written in the order of
-// memory, and there is room behind its end.
+// May spill over the end, a vector at most: what is filled so is filled in the order of memory, with room behind it.
 template <class T>
 void zero_spilling(T* to, std::int64_t n) {
   constexpr int W = Vec<T>::width;
-  for (std::int64_t i = 0; i < n; i += W) Vec<T>(T(0)).store(to + i);
+  if (n <= 0) return;
+  Vec<T>(T(0)).store(to);  // mostly all there is; of the loop GCC makes a call of memset
+  for (std::int64_t i = W; i < n; i += W) Vec<T>(T(0)).store(to + i);
 }
 
 // to[i] = from[i · step]
 template <class T>
-void copy_spilling(T* to, const T* from, std::int64_t step, std::int64_t n) {
+void copy(T* to, const T* from, std::int64_t step, std::int64_t n) {
   constexpr int W = Vec<T>::width;
-  if (step == 1) {
-    std::int64_t i = 0;
-    for (; i + W <= n; i += W) Vec<T>::load(from + i).store(to + i);
-    if (i < n) Vec<T>::load(from + i, static_cast<int>(n - i)).store(to + i);
-  } else {
+  if (step != 1) {
     for (std::int64_t i = 0; i < n; ++i) to[i] = from[i * step];
+  } else if (n >= W) {
+    for (std::int64_t i = 0; i < n; i += W) {
+      const std::int64_t at = least(i, n - W);  // the last block reaches back instead of over the end
+      Vec<T>::load(from + at).store(to + at);
+    }
+  } else if (n > 0) {
+    Vec<T>::load(from, static_cast<int>(n)).store(to, static_cast<int>(n));
   }
 }
 
@@ -225,74 +227,92 @@ struct Inside {
         end(most(begin, least(size, source > first ? ceil_div(source - first, unit) : 0))) {}
 };
 
-// even[i] = from[2i], odd[i] = from[2i + 1]. Only odd spills.
+// Lines of n elements, and how far apart they are.
+struct Lines {
+  std::int64_t count, to_line, from_line, n;
+};
+
+constexpr std::int64_t kAhead = 1 << 14;  // bytes: while an image is worked on, the next is on its way
+
 template <class T>
-void split_spilling(T* even, T* odd, const T* from, std::int64_t n) {
-  constexpr int W = Vec<T>::width;
-  Vec<T> e, o;
-  std::int64_t i = 0;
-  for (; i + W <= n; i += W) {
-    deinterleave(Vec<T>::load(from + 2 * i), Vec<T>::load(from + 2 * i + W), e, o);
-    e.store(even + i);
-    o.store(odd + i);
+LAMINA_INLINE void fetch_ahead(const T* from, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; i += 64 / static_cast<std::int64_t>(sizeof(T)))
+    __builtin_prefetch(reinterpret_cast<const char*>(from + i) + kAhead, 0, 2);
+}
+
+// to[i] = from[i · step] in every line.
+template <class T>
+[[gnu::noinline]] void copy_lines(T* to, const T* from, std::int64_t step, const Lines& lines) {
+  const Lines l = lines;  // of its own, for no store can change it
+  for (std::int64_t j = 0; j < l.count; ++j, to += l.to_line, from += l.from_line) {
+    fetch_ahead(from, l.n * step);
+    copy(to, from, step, l.n);
   }
-  if (i == n) return;
-  const int rest = static_cast<int>(n - i) & (W - 1);  // the mask tells the compiler that it is less than a vector
-  const T* const last = from + 2 * i;
-  deinterleave(2 * rest < W ? Vec<T>::load(last, 2 * rest) : Vec<T>::load(last),
-               2 * rest > W ? Vec<T>::load(last + W, 2 * rest - W) : Vec<T>(T(0)), e, o);
-  e.store(even + i, rest);
-  o.store(odd + i);
 }
 
-// Both phases of a row. `from`: where element 0 of the even run is, or would be.
+// first[i] = from[2i] and second[i] = from[2i + 1] in every line; `second` has one element less if n is odd.
 template <class T>
-void fill_split_row(T* to, std::int64_t run, const T* from, const Inside& even, const Inside& odd) {
-  const std::int64_t begin = most(even.begin, odd.begin), end = most(begin, least(even.end, odd.end));
-  zero_spilling(to + even.end, run - even.end);
-  zero_spilling(to, even.begin);
-  zero_spilling(to + run, odd.begin);
-  split_spilling(to + begin, to + run + begin, from + 2 * begin, end - begin);
-  const auto rest = [&](T* phase, const T* from, const Inside& in) {
-    for (std::int64_t i = in.begin; i < least(begin, in.end); ++i) phase[i] = from[2 * i];
-    for (std::int64_t i = most(end, in.begin); i < in.end; ++i) phase[i] = from[2 * i];
+[[gnu::noinline]] void split_lines(T* first, T* second, const T* from, const Lines& lines, std::int64_t seconds) {
+  constexpr int W = Vec<T>::width;
+  const Lines l = lines;
+  const auto split = [](T* first, T* second, Vec<T> a, Vec<T> b, int lanes) {
+    Vec<T> even, odd;
+    deinterleave(a, b, even, odd);
+    even.store(first, lanes);
+    odd.store(second, lanes);
   };
-  rest(to, from, even);
-  rest(to + run, from + 1, odd);
-  zero_spilling(to + run + odd.end, run - odd.end);
+  const int few = static_cast<int>(seconds) & (W - 1);  // the mask tells the compiler that it is less than a vector
+  for (std::int64_t j = 0; j < l.count; ++j, first += l.to_line, second += l.to_line, from += l.from_line) {
+    fetch_ahead(from, 2 * l.n);
+    const auto whole = [&](std::int64_t i) {
+      split(first + i, second + i, Vec<T>::load(from + 2 * i), Vec<T>::load(from + 2 * i + W), W);
+    };
+    std::int64_t i = 0;
+    for (; i + W <= seconds; i += W) whole(i);
+    if (i < seconds && i > 0)
+      whole(seconds - W);  // reaches back instead of over the end
+    else if (i < seconds)
+      split(first, second, 2 * few < W ? Vec<T>::load(from, 2 * few) : Vec<T>::load(from),
+            2 * few > W ? Vec<T>::load(from + W, 2 * few - W) : Vec<T>(T(0)), few);
+    if (seconds < l.n) first[seconds] = from[2 * seconds];
+  }
 }
 
-// One channel of one image. Spills.
+// One channel of one image. `framed`: the zeros around it are there already, as behind a patch of the same place in
+// another image.
 template <class T>
-void fill_patch(T* to, const T* source, const Grid& g, const Patch& p, const std::int64_t (&first)[kConvDims]) {
+void fill_patch(T* to, const T* source, const Grid& g, const Patch& p, const std::int64_t (&first)[kConvDims],
+                bool framed) {
   const Axis &a = g.axis[0], &b = g.axis[1], &c = g.axis[2];
-  const std::int64_t row = p.phases[2] * p.run[2], z = first[2] * c.step + c.low();
-  const Inside whole(z, c.step, p.run[2], c.source), odd(z + 1, c.step, p.run[2], c.source);
+  const std::int64_t row = p.phases[2] * p.run[2], run = p.run[2], z = first[2] * c.step + c.low();
+  if (!framed) zero_spilling(to, p.size);
   for (std::int64_t i = 0; i < p.phases[0] * p.run[0]; ++i) {
     const std::int64_t x = (first[0] + i % p.run[0]) * a.step + a.low() + i / p.run[0];
-    T* const layer = to + i * p.stride[0];
-    // Rows in the order of the source. Those of a phase are in order, too, and the phases stand apart.
-    for (std::int64_t j = 0; j < p.run[1]; ++j)
-      for (std::int64_t phase = 0; phase < p.phases[1]; ++phase) {
-        T* const to = layer + phase * p.phase[1] + j * row;
-        const std::int64_t y = (first[1] + j) * b.step + b.low() + phase;
-        if (x < 0 || x >= a.source || y < 0 || y >= b.source) {
-          zero_spilling(to, row);
-          continue;
-        }
-        const T* const from = source + (x * b.source + y) * c.source + z;
-        if (p.phases[2] == 2 && c.step == 2) {
-          fill_split_row(to, p.run[2], from, whole, odd);
-          continue;
-        }
-        for (std::int64_t k = 0; k < p.phases[2]; ++k) {
-          T* const run = to + k * p.run[2];
-          const Inside in = k == 0 ? whole : Inside(z + k, c.step, p.run[2], c.source);
-          zero_spilling(run, in.begin);
-          copy_spilling(run + in.begin, from + k + in.begin * c.step, c.step, in.end - in.begin);
-          zero_spilling(run + in.end, p.run[2] - in.end);
-        }
+    if (x < 0 || x >= a.source) continue;
+    for (std::int64_t phase = 0; phase < p.phases[1]; ++phase) {
+      const std::int64_t y = first[1] * b.step + b.low() + phase;
+      const Inside in(y, b.step, p.run[1], b.source);
+      T* const line = to + i * p.stride[0] + phase * p.phase[1] + in.begin * row;
+      const T* const from = source + (x * b.source + y + in.begin * b.step) * c.source + z;
+      Lines lines{in.end - in.begin, row, b.step * c.source, 0};
+      if (p.phases[2] == 2 && c.step == 2) {
+        const Inside even(z, 2, run, c.source), odd(z + 1, 2, run, c.source);
+        // That with the first element may have one more.
+        T *const e = line + even.begin, *const o = line + run + odd.begin;
+        const std::int64_t evens = even.end - even.begin, odds = odd.end - odd.begin;
+        lines.n = most(evens, odds);
+        if (even.begin <= odd.begin)
+          split_lines(e, o, from + 2 * even.begin, lines, odds);
+        else
+          split_lines(o, e, from + 1 + 2 * odd.begin, lines, evens);
+        continue;
       }
+      for (std::int64_t k = 0; k < p.phases[2]; ++k) {
+        const Inside columns(z + k, c.step, run, c.source);
+        lines.n = columns.end - columns.begin;
+        copy_lines(line + k * run + columns.begin, from + k + columns.begin * c.step, c.step, lines);
+      }
+    }
   }
 }
 

@@ -149,7 +149,7 @@ class Worker {
       for (std::int64_t n = 0; n < box_.images; ++n) {
         const std::int64_t channel = ((box_.image + n) * g_.groups + group_) * g_.channels + channel_ + c;
         fill_patch(patch_ + (c * box_.images + n) * plane, g_.source + channel * g_.grid.source(), g_.grid, plan_.patch,
-                   box_.first);
+                   box_.first, false);
       }
     plan_.patch.put_taps(g_.grid, g_.grid, channels, box_.images * plane, offsets_);
     for (std::int64_t col = 0; col < columns_; col += kTileCols<T>)

@@ -155,7 +155,7 @@ void fill_channels_last(const Plan<T>& plan, const T* x, const std::int64_t (&fi
       const T* const from = x + (a * axis[1].source + b) * axis[2].source + z + in.begin * unit;
       zero_spilling(to, in.begin * channels);
       if (channels == 1)
-        copy_spilling(to + in.begin, from, unit, in.end - in.begin);
+        copy(to + in.begin, from, unit, in.end - in.begin);
       else if (in.end > in.begin)
         pack(to + in.begin * channels, static_cast<int>(channels), from, plane, unit, static_cast<int>(channels),
              channels, in.end - in.begin);
