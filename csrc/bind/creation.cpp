@@ -120,7 +120,9 @@ PyObject* tensor_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
 PyObject* as_tensor(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   return guarded("as_tensor", [&] {
     const Arguments a("as_tensor", {"data", "dtype", "device"}, 1, args, nargs, keywords);
-    return wrap(tensor_sharing_data(a.require(0), a.dtype(1), "as_tensor"));
+    const Tensor t = tensor_sharing_data(a.require(0), a.dtype(1), "as_tensor");
+    const std::optional<Device> device = a.device(2);
+    return wrap(device ? to_device(t, *device) : t);
   });
 }
 
@@ -128,8 +130,9 @@ PyObject* new_tensor(PyObject* self, PyObject* const* args, Py_ssize_t nargs, Py
   return guarded("new_tensor", [&] {
     const Arguments a("new_tensor", {"data", "dtype", "device", "requires_grad"}, 1, args, nargs, keywords);
     const Factory factory(a, 1);
-    return finish(tensor_from_data(a.require(0), factory.dtype.value_or(tensor_of(self).dtype()), "new_tensor"),
-                  factory);
+    const Tensor& like = tensor_of(self);
+    const Tensor made = tensor_from_data(a.require(0), factory.dtype.value_or(like.dtype()), "new_tensor");
+    return finish(to_device(made, factory.device.value_or(like.device())), factory);
   });
 }
 

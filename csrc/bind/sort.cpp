@@ -77,9 +77,10 @@ void bind_sort(py::module_& m) {
   m.def(
       "searchsorted",
       [](const Tensor& sorted, const ArgHolder& values, bool out_int32, bool right) {
-        return searchsorted(sorted,
-                            values.tensor.defined() ? values.tensor : full({}, values.number, values.number.dtype()),
-                            out_int32, right);
+        return searchsorted(
+            sorted,
+            values.tensor.defined() ? values.tensor : full({}, values.number, values.number.dtype(), sorted.device()),
+            out_int32, right);
       },
       py::arg("sorted_sequence"), py::arg("input"), py::kw_only(), py::arg("out_int32") = false,
       py::arg("right") = false, "Where each value would be inserted into the sorted rows to keep them sorted.");
@@ -88,7 +89,9 @@ void bind_sort(py::module_& m) {
       [](const ArgHolder& values, const Tensor& boundaries, bool out_int32, bool right) {
         check(boundaries.ndim() == 1, "bucketize: boundaries must have one dimension, got shape ", boundaries.shape());
         return searchsorted(boundaries,
-                            values.tensor.defined() ? values.tensor : full({}, values.number, values.number.dtype()),
+                            values.tensor.defined()
+                                ? values.tensor
+                                : full({}, values.number, values.number.dtype(), boundaries.device()),
                             out_int32, right);
       },
       py::arg("input"), py::arg("boundaries"), py::kw_only(), py::arg("out_int32") = false, py::arg("right") = false,

@@ -2,7 +2,7 @@
 
 #include "core/parallel.h"
 #include "cpu/reduce_lanes.h"
-#include "simd/interleave.h"
+#include "kernels/augment_formulas.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -16,14 +16,6 @@ LAMINA_INLINE void for_images(std::int64_t images, std::int64_t elements, F f) {
   parallel_for(images, cut, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) f(n);
   });
-}
-
-template <class In>
-LAMINA_INLINE In stored(float v) {
-  if constexpr (std::is_same_v<In, float>)
-    return v;
-  else
-    return to_byte(v);
 }
 
 template <class In>
@@ -45,73 +37,37 @@ LAMINA_INLINE void store_pixels(Vec<float> v, Out* p, int lanes) {
 
 constexpr std::int64_t kRun = 256;  // pixels of a row whose places are found at once
 
-// The four pixels that one of the output is a blend of, and their parts; those outside have part 0 and count as pixel
-// 0.
+// The blends of a run (kernels/augment_formulas.h).
 struct Places {
   std::int64_t n;
   std::int32_t at[4][kRun];
   float part[4][kRun], outside[kRun];
-  bool whole;  // every place is one pixel
 };
 
-LAMINA_INLINE Vec<float> clamped(Vec<float> x, float last) { return max(min(Vec<float>(last), x), Vec<float>(0)); }
-
-// Pixels are counted in float32, which can do so up to 2^24.
 LAMINA_INLINE void find(const Sampling& s, std::int64_t image, std::int64_t v, std::int64_t begin, Places& p) {
   using V = Vec<float>;
   constexpr int W = V::width;
   const float* m = s.matrices + image * 6;
   const std::int64_t row = (image * 2 * s.out_height + v) * s.out_width + begin, plane = s.out_height * s.out_width;
-  const V width(static_cast<float>(s.in_width)), height(static_cast<float>(s.in_height)), one(1), zero(0);
-  const float last_column = static_cast<float>(s.in_width - 1), last_line = static_cast<float>(s.in_height - 1);
   p.n = s.out_width - begin < kRun ? s.out_width - begin : kRun;
-  const V x0(m[1] * static_cast<float>(v) + m[2]), y0(m[4] * static_cast<float>(v) + m[5]);
   alignas(64) static constexpr float kFirst[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const V first = V::load(kFirst) + V(static_cast<float>(begin));
   for (std::int64_t i = 0; i < p.n; i += W) {
     const V u = first + V(static_cast<float>(i));
-    V x = fma(V(m[0]), u, x0), y = fma(V(m[3]), u, y0);
+    V x = mapped(m, u, static_cast<float>(v)), y = mapped(m + 3, u, static_cast<float>(v));
     if (s.shifts) {
       const int lanes = static_cast<int>(p.n - i < W ? p.n - i : W);
       x += V::load(s.shifts + row + i, lanes);
       y += V::load(s.shifts + row + plane + i, lanes);
     }
-    if (s.edge) x = clamped(x, last_column), y = clamped(y, last_line);
-    const Mask<float> near = (x > V(-1)) & (x < width) & (y > V(-1)) & (y < height);  // NaN is far
-    x = select(near, x, zero), y = select(near, y, zero);
-    const V left = floor(x), top = floor(y), far_x = x - left, far_y = y - top;
-    const V w0 = select(near & (left >= zero), one - far_x, zero),
-            w1 = select(near & (left < V(last_column)), far_x, zero), h0 = select(top >= zero, one - far_y, zero),
-            h1 = select(top < V(last_line), far_y, zero);
-    const V c0 = max(left, zero), c1 = min(left + one, V(last_column));
-    const V r0 = max(top, zero) * width, r1 = min(top + one, V(last_line)) * width;
-    to_ints(r0 + c0).store(p.at[0] + i);
-    to_ints(r0 + c1).store(p.at[1] + i);
-    to_ints(r1 + c0).store(p.at[2] + i);
-    to_ints(r1 + c1).store(p.at[3] + i);
-    (w0 * h0).store(p.part[0] + i);
-    (w1 * h0).store(p.part[1] + i);
-    (w0 * h1).store(p.part[2] + i);
-    (w1 * h1).store(p.part[3] + i);
-    ((one - (w0 + w1) * (h0 + h1)) * V(s.fill)).store(p.outside + i);
+    const Blend<V> blend(s, x, y);
+    for (int k = 0; k < 4; ++k) {
+      to_ints(blend.at[k]).store(p.at[k] + i);
+      blend.part[k].store(p.part[k] + i);
+    }
+    blend.outside.store(p.outside + i);
   }
 }
-
-// An image that is only moved by whole pixels and mirrored: column and row are c + along · u and r + down · v.
-struct Move {
-  std::int64_t c, r, along, down;
-  bool whole;
-
-  explicit LAMINA_INLINE Move(const Sampling& s, std::int64_t image) {
-    const float* m = s.matrices + image * 6;
-    const float far = static_cast<float>(1 << 24);
-    whole = !s.shifts && !s.edge && abs(m[0]) == 1 && abs(m[4]) == 1 && m[1] == 0 && m[3] == 0 && m[2] == floor(m[2]) &&
-            m[5] == floor(m[5]) && abs(m[2]) < far && abs(m[5]) < far;
-    if (!whole) return;
-    along = m[0] > 0 ? 1 : -1, down = m[4] > 0 ? 1 : -1;
-    c = static_cast<std::int64_t>(m[2]), r = static_cast<std::int64_t>(m[5]);
-  }
-};
 
 template <class In>
 void move(const Sampling& s, const Move& m, const In* x, In* y) {

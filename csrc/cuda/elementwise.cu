@@ -77,10 +77,13 @@ void copy(Loop loop) {
 
 // ---- the operations of the lists ----
 
-bool read_directly(DType stored, DType computed) {
-  return stored == computed || (computed == DType::f32 && (stored == DType::f16 || stored == DType::bf16)) ||
-         (computed == DType::u8 && stored == DType::b8) || (computed == DType::b8 && stored == DType::u8);
+// Truth values are bytes of 0 and 1; other bytes are none.
+bool directly(DType from, DType to, bool half) { return from == to || half || (from == DType::b8 && to == DType::u8); }
+bool half_of(DType stored, DType computed) {
+  return computed == DType::f32 && (stored == DType::f16 || stored == DType::bf16);
 }
+bool read_directly(DType stored, DType computed) { return directly(stored, computed, half_of(stored, computed)); }
+bool written_directly(DType stored, DType computed) { return directly(computed, stored, half_of(stored, computed)); }
 
 // Operands of other types are converted in working memory.
 void run(Loop loop, Inner inner, DType in_type, DType out_type, Params params) {
@@ -94,7 +97,8 @@ void run(Loop loop, Inner inner, DType in_type, DType out_type, Params params) {
   bool converts[kLoopOperands] = {};
   for (int k = 0; k < loop.operand_count; ++k) {
     const DType computed = k == 0 ? out_type : in_type;
-    converts[k] = loop.operands[k].data && !read_directly(loop.operands[k].dtype, computed);
+    const DType stored = loop.operands[k].dtype;
+    converts[k] = loop.operands[k].data && !(k == 0 ? written_directly : read_directly)(stored, computed);
     if (converts[k]) at[k] = room(computed);
   }
   char* const memory = bytes ? static_cast<char*>(cuda_runtime::workspace(bytes)) : nullptr;

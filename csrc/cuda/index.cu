@@ -170,6 +170,10 @@ struct AllAdd {
   using Element = T;
   LAMINA_INLINE static void join(T& to, T from) { to = static_cast<T>(to + from); }
 };
+struct AnyIsTrue {
+  using Element = std::uint8_t;
+  LAMINA_INLINE static void join(Element& to, Element from) { to |= from; }
+};
 
 // A block to a position; it goes on only if none before names the same place, and then stands for all that do.
 template <class Op>
@@ -263,6 +267,7 @@ template <class T>
 void add(IndexedLoop l) {
   move_owned<AllAdd<T>>(l);
 }
+void any_is_true(IndexedLoop l) { move_owned<AnyIsTrue>(l); }
 
 }  // namespace
 
@@ -278,6 +283,7 @@ void fill_index(IndexTable& t) {
   t.add[static_cast<int>(DType::i64)] = add<std::int64_t>;
   t.add[static_cast<int>(DType::i32)] = add<std::int32_t>;
   t.add[static_cast<int>(DType::u8)] = add<std::uint8_t>;
+  t.add[static_cast<int>(DType::b8)] = any_is_true;
   fill_index_along(t);
   fill_index_mask(t);
 }

@@ -20,7 +20,9 @@
 namespace lamina {
 namespace LAMINA_TARGET {
 
+void fill_augment(AugmentTable&);
 void fill_conv(ConvTable&);
+void fill_detect(DetectTable&);
 void fill_elementwise(ElementwiseTable&);
 void fill_gemm(GemmTable&);
 void fill_index(IndexTable&);
@@ -53,7 +55,9 @@ struct Families {
   SortTable sort{};
 
   Families() {
+    fill_augment(augment);
     fill_conv(conv);
+    fill_detect(detect);
     fill_elementwise(elementwise);
     fill_gemm(gemm);
     fill_index(index);

@@ -15,7 +15,8 @@ void check_images(const char* op, const Tensor& x) {
   check(x.ndim() == 4, op, ": images must be (N, C, H, W), got shape ", x.shape());
 }
 
-Tensor checked(const char* op, const char* name, const Tensor& t, DType type, const Dims& shape) {
+Tensor checked(const char* op, const char* name, const Tensor& t, DType type, const Dims& shape, Device device) {
+  check(t.device() == device, op, ": ", name, " is on ", t.device(), ", the images on ", device);
   check_as(ErrorKind::type, t.dtype() == type, op, ": ", name, " must be ", name_of(type), ", got ",
            name_of(t.dtype()));
   check(t.shape() == shape, op, ": ", name, " must have shape ", shape, ", got ", t.shape());
@@ -43,8 +44,9 @@ Tensor sample_places(const Tensor& images, const Tensor& matrices, const Tensor&
   check(
       x.shape()[2] < most && x.shape()[3] < most && x.shape()[2] * x.shape()[3] < most && height < most && width < most,
       op, ": images must have fewer than 2^24 pixels, got ", x.shape(), " to become ", Dims{height, width});
-  const Tensor m = checked(op, "matrices", matrices, DType::f32, {n, 6});
-  const Tensor s = shifts.defined() ? checked(op, "shifts", shifts, DType::f32, {n, 2, height, width}) : Tensor();
+  const Tensor m = checked(op, "matrices", matrices, DType::f32, {n, 6}, x.device());
+  const Tensor s =
+      shifts.defined() ? checked(op, "shifts", shifts, DType::f32, {n, 2, height, width}, x.device()) : Tensor();
   const Tensor y = empty({n, x.shape()[1], height, width}, x.dtype(), x.device());
   const Sampling sampling{n,
                           x.shape()[1],
@@ -68,8 +70,8 @@ Tensor recolour(const Tensor& images, const Tensor& matrices, const Tensor& offs
   const Tensor x = contiguous(detach(images));
   const std::int64_t n = x.shape()[0], channels = x.shape()[1];
   const std::int64_t maps = matrices.ndim() > 0 && matrices.shape()[0] == 1 ? 1 : n;
-  const Tensor m = checked(op, "matrices", matrices, DType::f32, {maps, channels, channels}),
-               o = checked(op, "offsets", offsets, DType::f32, {maps, channels});
+  const Tensor m = checked(op, "matrices", matrices, DType::f32, {maps, channels, channels}, x.device()),
+               o = checked(op, "offsets", offsets, DType::f32, {maps, channels}, x.device());
   Colours c = colours_of(op, x);
   c.maps = maps;
   c.matrices = m.data<float>(), c.offsets = o.data<float>();
@@ -98,7 +100,7 @@ Tensor erase_boxes(const Tensor& images, const Tensor& boxes, double fill) {
   constexpr const char* op = "augment";
   check_images(op, images);
   const Dims& shape = images.shape();
-  const Tensor b = checked(op, "boxes", boxes, DType::i64, {shape[0], 4}), y = clone(detach(images));
+  const Tensor b = checked(op, "boxes", boxes, DType::i64, {shape[0], 4}, images.device()), y = clone(detach(images));
   if (y.numel() > 0)
     current_stream().launch(require(table(y).erase[static_cast<int>(y.dtype())], op, y.device()), y.data(), shape[0],
                             shape[1], shape[2], shape[3], b.data<std::int64_t>(), static_cast<float>(fill));

@@ -30,6 +30,8 @@ Decoder::Decoder(Tensor embedding, std::vector<Layer> layers, Tensor weight, Ten
 
 void Decoder::check_tokens(const char* op, const Tensor& tokens) const {
   check_as(ErrorKind::type, tokens.dtype() == DType::i64, op, ": tokens must be int64, got ", name_of(tokens.dtype()));
+  check(tokens.device() == embedding_.device(), op, ": tokens are on ", tokens.device(), ", the embedding on ",
+        embedding_.device());
   if (tokens.numel() == 0 || open_recording()) return;
   const Survey found = survey(op, tokens);
   check(found.least >= 0 && found.most < embedding_.size(0), op, ": tokens must lie between 0 and ",
@@ -50,12 +52,16 @@ namespace {
 
 constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 
+// What decides lies with the host, whatever the device of the layers.
 Tensor integers(const Dims& shape, std::int64_t value) { return full(shape, Scalar(value), DType::i64); }
+Tensor on_host(const Tensor& t) { return contiguous(to_device(t, {})); }
+Decoded on_device(const Decoded& d, Device device) {
+  return {to_device(d.tokens, device), to_device(d.lengths, device), to_device(d.scores, device)};
+}
 
 void check_arguments(const char* op, const Decoder& decoder, const Tensor& start, std::int64_t steps,
                      std::int64_t end) {
   check_host_read(op);
-  check_as(ErrorKind::not_implemented, start.device().type == DeviceType::cpu, op, " has no CUDA kernel");
   check(start.ndim() == 1, op, ": start must be a row of tokens, got shape ", start.shape());
   decoder.check_tokens(op, start);
   check(steps > 0, op, ": steps must be at least 1, got ", steps);
@@ -99,8 +105,9 @@ Decoded decode(const Decoder& decoder, const Tensor& start, std::vector<Decoder:
   for (std::int64_t t = 0; t < steps && running > 0; ++t) {
     const Tensor logits = decoder.step(last, states);
     last = contiguous(chosen(logits, choice));
-    const Tensor gained = to_dtype(gather(log_softmax(logits, 1), 1, unsqueeze(last, 1)), DType::f64);
-    const std::int64_t* const next = last.data<std::int64_t>();
+    const Tensor gained = to_dtype(on_host(gather(log_softmax(logits, 1), 1, unsqueeze(last, 1))), DType::f64);
+    const Tensor tokens_now = on_host(last);
+    const std::int64_t* const next = tokens_now.data<std::int64_t>();
     const double* const log_p = gained.data<double>();
     for (std::int64_t r = 0; r < rows; ++r) {
       if (done[static_cast<std::size_t>(r)]) continue;
@@ -114,7 +121,7 @@ Decoded decode(const Decoder& decoder, const Tensor& start, std::vector<Decoder:
     longest = t + 1;
   }
   out.tokens = contiguous(narrow(out.tokens, 1, 0, longest));
-  return out;
+  return on_device(out, start.device());
 }
 
 Tensor scheduled_inputs(const Decoder& decoder, const Tensor& inputs, std::vector<Decoder::States> states, double p,
@@ -225,7 +232,9 @@ Decoded beam_search(const Decoder& decoder, const Tensor& start, std::vector<Dec
     searches.push_back({r * beams, std::vector<double>(width, kImpossible)});
     searches.back().live[0] = 0;
   }
-  const auto spread_over_beams = [&](const Tensor& t) { return repeat_interleave(t, integers({}, beams), 0); };
+  const Device device = start.device();
+  const Tensor repeats = to_device(integers({}, beams), device);
+  const auto spread_over_beams = [&](const Tensor& t) { return repeat_interleave(t, repeats, 0); };
   Tensor last = spread_over_beams(start);
   for (Decoder::States& layer : states)
     for (Tensor& state : layer)
@@ -234,9 +243,9 @@ Decoded beam_search(const Decoder& decoder, const Tensor& start, std::vector<Dec
   History history;
   const Tensor from = integers({rows * beams}, 0);
   for (std::int64_t t = 0; t < steps; ++t) {
-    const Tensor log_p = contiguous(to_dtype(log_softmax(decoder.step(last, states), 1), DType::f64));
-    last = integers({rows * beams}, std::max<std::int64_t>(end, 0));
-    std::int64_t *const tokens = last.data<std::int64_t>(), *const parents = from.data<std::int64_t>();
+    const Tensor log_p = to_dtype(on_host(log_softmax(decoder.step(last, states), 1)), DType::f64);
+    const Tensor chosen_now = integers({rows * beams}, std::max<std::int64_t>(end, 0));
+    std::int64_t *const tokens = chosen_now.data<std::int64_t>(), *const parents = from.data<std::int64_t>();
     bool all_over = true;
     for (Beam& beam : searches) {
       std::size_t next = 0;
@@ -261,8 +270,10 @@ Decoded beam_search(const Decoder& decoder, const Tensor& start, std::vector<Dec
     }
     history.add({tokens, tokens + rows * beams}, {parents, parents + rows * beams});
     if (all_over) break;
+    last = to_device(chosen_now, device);
+    const Tensor rows_before = to_device(from, device);
     for (Decoder::States& layer : states)
-      for (Tensor& state : layer) state = index_select(state, 0, from);
+      for (Tensor& state : layer) state = index_select(state, 0, rows_before);
   }
 
   std::int64_t longest = 1;
@@ -279,7 +290,7 @@ Decoded beam_search(const Decoder& decoder, const Tensor& start, std::vector<Dec
       out.scores.data<double>()[at] = found[k].score;
     }
   }
-  return out;
+  return on_device(out, device);
 }
 
 }  // namespace lamina

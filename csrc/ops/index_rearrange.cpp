@@ -33,8 +33,8 @@ Tensor triangle(const char* op, const Tensor& t, std::int64_t diagonal, BinaryOp
   check(t.ndim() >= 2, op, ": needs at least 2 dimensions, got shape ", t.shape());
   const std::int64_t rows = t.size(-2), columns = t.size(-1);
   const std::int64_t shift = std::clamp(diagonal, -rows, columns);  // further away changes nothing
-  const Tensor row = reshape(arange(Scalar(shift), Scalar(shift + rows), Scalar(1), DType::i64), {rows, 1});
-  const Tensor column = arange(Scalar(std::int64_t{0}), Scalar(columns), Scalar(1), DType::i64);
+  const Tensor row = reshape(arange(Scalar(shift), Scalar(shift + rows), Scalar(1), DType::i64, t.device()), {rows, 1});
+  const Tensor column = arange(Scalar(std::int64_t{0}), Scalar(columns), Scalar(1), DType::i64, t.device());
   return where(binary(keep, column, row), t, Scalar(false));
 }
 

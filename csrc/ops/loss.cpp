@@ -72,6 +72,8 @@ Tensor pointwise_loss(LossOp op, const Tensor& input, const Tensor& given_target
            name_of(input.dtype()));
   check(input.device() == given_target.device(), name, ": input is on ", input.device(), ", target on ",
         given_target.device());
+  check(!given_third.defined() || given_third.device() == input.device(), name, ": input is on ", input.device(),
+        ", the third tensor on ", given_third.defined() ? given_third.device() : Device{});
   check(input.shape() == given_target.shape(), name, ": input and target must have the same shape, got ", input.shape(),
         " and ", given_target.shape());
   const Arg a(input), b(given_target);

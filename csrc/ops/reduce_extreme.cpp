@@ -64,7 +64,7 @@ ValuesIndices with_index(End end, const char* name, const Tensor& x, MaybeDim di
       Dims along(shape.size(), 1);
       along[d] = shape[d];
       const Tensor positions =
-          reshape(to_device(arange(Scalar(0), Scalar(shape[d]), Scalar(1), DType::i64), indices.get().device()), along);
+          reshape(arange(Scalar(0), Scalar(shape[d]), Scalar(1), DType::i64, indices.get().device()), along);
       const Tensor chosen = binary(BinaryOp::eq, with_reduced_dims(indices.get(), shape, set), positions);
       g.give(0, where(chosen, with_reduced_dims(g.of_output(), shape, set), Scalar(0.0)));
     });

@@ -128,6 +128,8 @@ Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool int32, bool
   check(one_row || (values.ndim() == sorted.ndim() && outer == expected),
         "searchsorted: sorted_sequence must have one dimension, or all but the last like values: got ", sorted.shape(),
         " and ", values.shape());
+  check(sorted.device() == values.device(), "searchsorted: sorted_sequence is on ", sorted.device(), ", the values on ",
+        values.device());
   const Arg a = sorted, b = values;
   const DType common = result_type({&a, &b});
   const DType type = is_floating(common) ? common == DType::f64 ? DType::f64 : DType::f32 : DType::i64;

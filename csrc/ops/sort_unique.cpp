@@ -59,7 +59,7 @@ Unique unique_slices(const Tensor& x, std::int64_t dimension) {
   const std::int64_t n = slices.size(0), each = x.numel() / n;
   const Tensor rows = reshape(slices, {n, each});
   // By the last element first: the sort is stable, so that earlier ones decide later.
-  Tensor order = arange(Scalar(0), Scalar(n), Scalar(1), DType::i64);
+  Tensor order = arange(Scalar(0), Scalar(n), Scalar(1), DType::i64, x.device());
   for (std::int64_t c = each - 1; c >= 0; --c)
     order = index_select(order, 0, argsort(index_select(select(rows, 1, c), 0, order), 0, false));
   const Unique u = distinct(index_select(rows, 0, order));

@@ -295,13 +295,13 @@ void add_gradient_to_window(const Tensor& window, const Tensor& grad) {
   if (!overlaps_itself(window)) return add_gradient_in_place(window, grad);
   // Every element's place in the flat memory, so that those that come more than once add up.
   const Extent e = extent(window.shape(), window.strides());
-  Tensor places = full({}, Scalar(-e.first), DType::i64);
+  Tensor places = full({}, Scalar(-e.first), DType::i64, window.device());
   for (int d = 0; d < window.ndim(); ++d) {
     Dims own(window.ndim(), 1);
     own[d] = window.shape()[d];
-    places =
-        add(places,
-            reshape(mul(arange(Scalar(0), Scalar(own[d]), Scalar(1), DType::i64), Scalar(window.strides()[d])), own));
+    places = add(places, reshape(mul(arange(Scalar(0), Scalar(own[d]), Scalar(1), DType::i64, window.device()),
+                                     Scalar(window.strides()[d])),
+                                 own));
   }
   const Tensor flat = view_of(window, {e.last - e.first}, {1},
                               window.offset_bytes() + e.first * static_cast<std::int64_t>(window.item_size()));

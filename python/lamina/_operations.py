@@ -110,9 +110,15 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return input.shape == other.shape and bool((input == other).all())
 
 
+def _beside(other: Any, given: Any) -> Tensor:
+    """A number or an array as a tensor on the device of the other operand; a tensor as it is."""
+    like = other.device if isinstance(other, Tensor) and not isinstance(given, Tensor) else None
+    return _C.as_tensor(given, device=like)
+
+
 def copysign(input: Tensor, other: Any) -> Tensor:
     """The size of input with the sign of other."""
-    return _C.where(_C.signbit(input) == _C.signbit(_C.as_tensor(other)), input, -input)
+    return _C.where(_C.signbit(input) == _C.signbit(_beside(input, other)), input, -input)
 
 
 def deg2rad(input: Tensor) -> Tensor:
@@ -127,7 +133,7 @@ def rad2deg(input: Tensor) -> Tensor:
 
 def float_power(input: Any, exponent: Any) -> Tensor:
     """input to the power of exponent in float64."""
-    return _C.pow(_C.as_tensor(input).double(), _C.as_tensor(exponent).double())
+    return _C.pow(_beside(exponent, input).double(), _beside(input, exponent).double())
 
 
 def fmax(input: Tensor, other: Tensor) -> Tensor:
@@ -180,7 +186,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 def xlogy(input: Any, other: Any) -> Tensor:
     """input · log(other), and 0 where input is 0."""
-    x, y = _C.as_tensor(input), _C.as_tensor(other)
+    x, y = _beside(other, input), _beside(input, other)
     nothing = (x == 0) & ~_C.isnan(y)
     return _C.where(nothing, 0.0, x * _C.log(_C.where(nothing, 1.0, y)))
 

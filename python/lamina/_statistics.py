@@ -180,7 +180,7 @@ def _quantile(
         )
     if not input.is_floating_point():
         raise TypeError(f"{name}: expected a floating type, got {input.dtype}")
-    levels = _C.as_tensor(q, dtype=_C.float64)
+    levels = _C.as_tensor(q, dtype=_C.float64).to(input.device)
     if levels.ndim > 1 or not bool(((levels >= 0) & (levels <= 1)).all()):
         raise ValueError(f"{name}: q must be a number or a vector of numbers between 0 and 1, got {q!r}")
     if input.numel() == 0:
@@ -219,12 +219,12 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The element that comes most often along dim, the smallest of several, and where the last such stands."""
     if input.ndim == 0:
-        return _values_indices(input, _C.zeros((), dtype=_C.int64))
+        return _values_indices(input, _C.zeros((), dtype=_C.int64, device=input.device))
     if input.shape[dim] == 0:
         raise IndexError(f"mode: dimension {dim} of shape {input.shape} is empty")
     values, order = input.detach().sort(dim)
     length = input.shape[dim]
-    places = _C.arange(length).reshape(-1, *[1] * (input.ndim - 1 - dim % input.ndim))
+    places = _C.arange(length, device=input.device).reshape(-1, *[1] * (input.ndim - 1 - dim % input.ndim))
     begins = values.narrow(dim, 1, length - 1) != values.narrow(dim, 0, length - 1)
     begins = _C.cat([_C.zeros_like(values.narrow(dim, 0, 1), dtype=_C.bool), begins], dim)
     run = places - _C.cummax(_C.where(begins, places, 0), dim).values  # of equal elements so far
@@ -262,9 +262,11 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Is each element among the others?"""
-    x, among = (t if isinstance(t, Tensor) else _C.tensor(t) for t in (elements, test_elements))
+    given = (elements, test_elements)
+    device = next((t.device for t in given if isinstance(t, Tensor)), None)
+    x, among = (t if isinstance(t, Tensor) else _C.tensor(t, device=device) for t in given)
     if among.numel() == 0:
-        return _C.full(x.shape, invert, dtype=_C.bool)
+        return _C.full(x.shape, invert, dtype=_C.bool, device=device)
     ordered = among.reshape(-1).sort().values
     place = _C.searchsorted(ordered, x).clamp(max=ordered.numel() - 1)
     return (_C.take(ordered, place) == x) ^ invert

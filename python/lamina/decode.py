@@ -145,7 +145,7 @@ class Decoder:
         No gradient passes through a drawn token, so the fused layers over these inputs give the values and gradients
         of feeding them step by step.
         """
-        tokens = _C.as_tensor(inputs, dtype=_C.int64)
+        tokens = self._tokens(inputs)
         if tokens.ndim != 2:
             raise ValueError(f"scheduled_inputs: inputs must have shape (batch, steps), got {tuple(tokens.shape)}")
         states = self._states(state, tokens.shape[0])
@@ -166,8 +166,12 @@ class Decoder:
             self.embedding.weight, layers, self.output.weight, self.output.bias, any(m.skip for m in self.modules)
         )
 
+    def _tokens(self, given: Any) -> Tensor:
+        tokens = _C.as_tensor(given, dtype=_C.int64)
+        return tokens if isinstance(given, Tensor) else tokens.to(self.embedding.weight.device)
+
     def _start(self, start: Any) -> Tensor:
-        tokens = _C.as_tensor(start, dtype=_C.int64)
+        tokens = self._tokens(start)
         return tokens.reshape(1) if tokens.ndim == 0 else tokens
 
     def _end(self, end: int | None) -> int:

@@ -104,7 +104,7 @@ def _parts(name: str, prediction: Tensor, boxes: int) -> tuple[Tensor, Tensor]:
 
 def _corners(at: Tensor, size: Tensor, grid: int) -> Tensor:
     """Boxes (N, S, S, …, 4) in parts of the image, of places in cells and sizes of the image (N, S, S, …, 2)."""
-    cells = _C.arange(grid).to(at.dtype)
+    cells = _C.arange(grid, device=at.device).to(at.dtype)
     middle = [1] * (at.ndim - 4)
     column = cells.reshape(1, 1, grid, *middle)
     row = cells.reshape(1, grid, 1, *middle)
@@ -145,7 +145,7 @@ def yolo_loss(
         areas = each[..., 2:4].square().prod(-1) + truth[..., 2:].prod(-1) - common
         shared = common / _C.clamp(areas, 1e-9)
         best = shared.argmax(-1, True)
-        responsible = _C.zeros(n, s, s, boxes, dtype=prediction.dtype).scatter_(-1, best, 1.0) * here
+        responsible = _C.zeros_like(shared).scatter_(-1, best, 1.0) * here
         roots = _C.clamp(truth[..., 2:], 0).sqrt()
     place = ((each[..., :2] - truth[..., :2]).square().sum(-1) * responsible).sum()
     size = ((each[..., 2:4] - roots).square().sum(-1) * responsible).sum()
@@ -207,10 +207,10 @@ class MeanAveragePrecision(Metric):
         if len(output) != len(target):
             raise ValueError(f"MeanAveragePrecision: {len(output)} images' detections, but truth of {len(target)}")
         for (boxes, scores, labels), (true_boxes, true_labels) in zip(output, target, strict=True):
-            there = lamina.as_tensor(true_boxes).double().reshape(-1, 4)
-            overlaps = iou(lamina.as_tensor(boxes).double().reshape(-1, 4), there).numpy()
-            kinds, names = np.asarray(labels).reshape(-1), np.asarray(true_labels).reshape(-1)
-            values = np.asarray(scores, np.float64).reshape(-1)
+            boxes, true_boxes = (lamina.as_tensor(b).cpu().double().reshape(-1, 4) for b in (boxes, true_boxes))
+            overlaps = iou(boxes, true_boxes).numpy()
+            kinds, names = (lamina.as_tensor(k).cpu().numpy().reshape(-1) for k in (labels, true_labels))
+            values = lamina.as_tensor(scores).cpu().double().numpy().reshape(-1)
             for name in names.tolist():
                 self.state["objects"][name] = self.state["objects"].get(name, 0) + 1
             rows: dict[int, list[float]] = {}

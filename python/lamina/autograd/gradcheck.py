@@ -71,7 +71,7 @@ def _analytic(fn: Callable[..., Any], arguments: list[Any], i: int, k: int) -> l
         return [[0.0] * n for _ in range(output.numel())]
     rows = []
     for at in range(output.numel()):
-        pick = _C.zeros(output.numel(), dtype=output.dtype)
+        pick = _C.zeros(output.numel(), dtype=output.dtype, device=output.device)
         pick.narrow(0, at, 1).fill_(1)
         (grad,) = _C._gradients([output], [pick.reshape(output.shape)], [arguments[i]], True)
         rows.append([0.0] * n if grad is None else grad.reshape(-1).tolist())

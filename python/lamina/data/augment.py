@@ -1,8 +1,8 @@
-"""Augmentation of batches of images (N, C, H, W), uint8 or float32, by multi-threaded kernels.
+"""Augmentation of batches of images (N, C, H, W), uint8 or float32, by multi-threaded kernels or on a GPU.
 
 Neighbouring changes of place (flips, crops, rotation, shear, warping) are one map from the result's pixels to the input's,
 and so one pass, with one interpolation; neighbouring changes of colour are one affine map of the channels. Every image has
-its own random numbers, which depend on the generator's seed and offset and on the image's place in the batch alone.
+its own random numbers, which depend on the generator's seed and offset and on the image's place in the batch alone: they are drawn on the CPU (or where the generator is), the same for images on any device.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _blank(*shape: int, dtype: Any, generator: Generator | None) -> Tensor:
+    return _C.empty(*shape, dtype=dtype, device=generator.device if generator else "cpu")
+
+
 def _uniform(n: int, low: float, high: float, generator: Generator | None) -> np.ndarray:
-    drawn: np.ndarray = _C.empty(n, dtype=lamina.float64).uniform_(low, high, generator=generator).numpy()
-    return drawn
+    drawn = _blank(n, dtype=lamina.float64, generator=generator).uniform_(low, high, generator=generator)
+    numbers: np.ndarray = drawn.cpu().numpy()
+    return numbers
 
 
 def _pair(layer: str, name: str, given: Any) -> tuple[Any, Any]:
@@ -99,8 +104,8 @@ class _Places(Augmentation):
         """A matrix (3, 3) for each image, of height and width `size`, and the result's height and width."""
         raise NotImplementedError
 
-    def shifts(self, n: int, size: tuple[int, int], generator: Generator | None) -> Tensor | None:
-        """What is added to column and row of each pixel of the result: (n, 2, height, width)."""
+    def shifts(self, n: int, size: tuple[int, int], generator: Generator | None, device: Any) -> Tensor | None:
+        """What is added to column and row of each pixel of the result: (n, 2, height, width), on the device."""
         return None
 
 
@@ -112,9 +117,9 @@ def _moved(x: Tensor, run: list[_Places], fill: float, edge: bool, generator: Ge
         total = total @ matrices
     shifts = None
     for t in run:
-        more = t.shifts(n, size, generator)
+        more = t.shifts(n, size, generator, x.device)
         shifts = more if shifts is None else shifts if more is None else shifts + more
-    flat = lamina.from_numpy(total[:, :2].reshape(n, 6).astype("float32"))
+    flat = _placed(total[:, :2].reshape(n, 6), x.device)
     return _C._sample_places(x, flat, shifts, *size, fill, edge)
 
 
@@ -264,11 +269,12 @@ class ElasticWarp(_Places):
     def maps(self, n: int, size: tuple[int, int], generator: Generator | None) -> tuple[np.ndarray, tuple[int, int]]:
         return _identity(n), size
 
-    def shifts(self, n: int, size: tuple[int, int], generator: Generator | None) -> Tensor:
+    def shifts(self, n: int, size: tuple[int, int], generator: Generator | None, device: Any) -> Tensor:
         from lamina.nn.functional import interpolate
 
-        net = _C.empty(n, 2, self.cells + 1, self.cells + 1).normal_(0.0, self.alpha, generator=generator)
-        return interpolate(net, size, mode="bilinear", align_corners=True)
+        net = _blank(n, 2, self.cells + 1, self.cells + 1, dtype=lamina.float32, generator=generator)
+        net.normal_(0.0, self.alpha, generator=generator)
+        return interpolate(net.to(device), size, mode="bilinear", align_corners=True)
 
 
 # ---- colours ----
@@ -298,7 +304,7 @@ class _Fixed(_Colours):
 
 
 @lru_cache(maxsize=64)
-def _fixed_map(run: tuple[_Fixed, ...], channels: int, white: float) -> tuple[Tensor, Tensor]:
+def _fixed_map(run: tuple[_Fixed, ...], channels: int, white: float, device: Any) -> tuple[Tensor, Tensor]:
     """One map for all images: for a fast kernel, making one for each takes as long as what it is for."""
     import numpy as np
 
@@ -306,7 +312,11 @@ def _fixed_map(run: tuple[_Fixed, ...], channels: int, white: float) -> tuple[Te
     for t in run:
         matrices, offsets = t.change(matrices, offsets, None, white, None)
         white = 1.0 if t.to_float else white
-    return lamina.from_numpy(matrices.astype(np.float32)), lamina.from_numpy(offsets.astype(np.float32))
+    return _placed(matrices, device), _placed(offsets, device)
+
+
+def _placed(a: np.ndarray, device: Any) -> Tensor:
+    return lamina.from_numpy(a.astype("float32")).to(device)
 
 
 def _recoloured(x: Tensor, run: list[_Colours], generator: Generator | None) -> Tensor:
@@ -315,22 +325,21 @@ def _recoloured(x: Tensor, run: list[_Colours], generator: Generator | None) -> 
     n, channels = x.shape[:2]
     to_float = any(t.to_float for t in run)
     if all(isinstance(t, _Fixed) for t in run):
-        by, add = _fixed_map(tuple(run), channels, 255.0 if x.dtype == lamina.uint8 else 1.0)
+        by, add = _fixed_map(tuple(run), channels, 255.0 if x.dtype == lamina.uint8 else 1.0, x.device)
         return _C._recolour(x, by, add, to_float)
     matrices, offsets = np.tile(np.eye(channels), (n, 1, 1)), np.zeros((n, channels))
     first: list[np.ndarray] = []
 
     def means() -> np.ndarray:
         if not first:
-            first.append(_C._colour_means(x).numpy().astype(np.float64))
+            first.append(_C._colour_means(x).cpu().numpy().astype(np.float64))
         return np.einsum("nck,nk->nc", matrices, first[0]) + offsets
 
     white = 255.0 if x.dtype == lamina.uint8 else 1.0
     for t in run:
         matrices, offsets = t.change(matrices, offsets, means, white, generator)
         white = 1.0 if t.to_float else white
-    by, add = (lamina.from_numpy(a.astype(np.float32)) for a in (matrices, offsets))
-    return _C._recolour(x, by, add, to_float)
+    return _C._recolour(x, _placed(matrices, x.device), _placed(offsets, x.device), to_float)
 
 
 def _greys(channels: int) -> np.ndarray:
@@ -387,7 +396,7 @@ class PCAColorShift(_Colours):
         import numpy as np
 
         x = lamina.as_tensor(images)
-        colours = np.moveaxis(x.numpy().astype(np.float64), 1, -1).reshape(-1, x.shape[1])
+        colours = np.moveaxis(x.cpu().numpy().astype(np.float64), 1, -1).reshape(-1, x.shape[1])
         values, axes = np.linalg.eigh(np.cov(colours.T).reshape(x.shape[1], x.shape[1]))
         white = 255.0 if x.dtype == lamina.uint8 else 1.0
         return cls(std, axes.tolist(), (np.sqrt(np.maximum(values, 0)) / white).tolist())
@@ -401,8 +410,9 @@ class PCAColorShift(_Colours):
         axes, deviations = np.asarray(self.axes), np.asarray(self.deviations)
         if axes.shape != (channels, channels) or deviations.shape != (channels,):
             raise ValueError(f"PCAColorShift: axes of {channels} channels were expected, got shape {axes.shape}")
-        drawn = _C.empty(n, channels, dtype=lamina.float64).normal_(0.0, self.std, generator=generator).numpy()
-        return matrices, offsets + (drawn * deviations) @ axes.T * white
+        drawn = _blank(n, channels, dtype=lamina.float64, generator=generator)
+        steps = drawn.normal_(0.0, self.std, generator=generator).cpu().numpy()
+        return matrices, offsets + (steps * deviations) @ axes.T * white
 
 
 class ToFloat(_Fixed):
@@ -467,4 +477,4 @@ class Cutout(_Whole):
         n, _, height, width = x.shape
         corners = [np.floor(_uniform(n, 0, s, generator)).astype(np.int64) - self.size // 2 for s in (width, height)]
         boxes = np.stack([*corners, *(c + self.size for c in corners)], 1)
-        return _C._erase_boxes(x, lamina.from_numpy(boxes), self.fill)
+        return _C._erase_boxes(x, lamina.from_numpy(boxes).to(x.device), self.fill)

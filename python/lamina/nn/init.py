@@ -121,7 +121,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     tensor.normal_(0, std, generator=generator)
     keys = _C.empty(tensor.shape, dtype=_C.float64).uniform_(generator=generator)
     zeroed = np.argsort(keys.numpy(), 0)[: math.ceil(sparsity * rows)]
-    return tensor.scatter_(0, _C.tensor(zeroed), 0.0) if zeroed.size else tensor
+    return tensor.scatter_(0, _C.tensor(zeroed, device=tensor.device), 0.0) if zeroed.size else tensor
 
 
 # ---- scaled by the number of inputs and outputs ----

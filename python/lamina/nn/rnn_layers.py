@@ -298,7 +298,7 @@ class Layers(Recurrent):
         if h is not None:
             steps = x.shape[0]
             last = steps - 1 if lengths is None else lengths - 1
-            first = (_C.arange(steps).unsqueeze(1) == (last if reverse else 0)).to(x.dtype)
+            first = (_C.arange(steps, device=x.device).unsqueeze(1) == (last if reverse else 0)).to(x.dtype)
             x = _C.cat([x, (first.unsqueeze(2) * h).expand(steps, x.shape[1], self.proj_size)], -1)
             weight_ih = _C.cat([weight_ih, weight_hh], 1)
         y, (m, cell) = self._direction(x, suffix, (None, c), lengths, reverse, weights=(weight_ih, recurrent))
@@ -329,7 +329,7 @@ class Layers(Recurrent):
             for name, state in zip(self.kind.states, self.states_of(hx), strict=True)
         ]
         if lengths is not None:
-            lengths = self._checked_lengths(lengths, steps, batch)
+            lengths = self._checked_lengths(lengths, steps, batch).to(x.device)
         self._check_probe(probe, steps, batch)
         if self.time_skip > 1:
             x, lengths = self._phases(x, lengths)
@@ -377,7 +377,7 @@ class Layers(Recurrent):
         rest = -steps % d
         if rest:
             x = _C.cat([x, _C.zeros(rest, batch, features, device=x.device, dtype=x.dtype)])
-            lengths = _C.full((batch,), steps, dtype=_C.int64) if lengths is None else lengths
+            lengths = _C.full((batch,), steps, dtype=_C.int64, device=x.device) if lengths is None else lengths
         if lengths is not None:
             lengths = _C.cat([(lengths + (d - 1 - phase)) // d for phase in range(d)])
         return x.reshape(-1, d * batch, features), lengths

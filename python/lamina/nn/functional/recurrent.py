@@ -29,10 +29,10 @@ def norm_stabilizer(states: Tensor, beta: float, first: Tensor | None = None, le
     changes = (states.norm(dim=-1) - before.norm(dim=-1)).square()
     if lengths is None:
         return beta * changes.mean()
-    steps = _C.as_tensor(lengths, dtype=_C.int64)
+    steps = _C.as_tensor(lengths, dtype=_C.int64).to(states.device)
     if steps.shape != states.shape[1:2]:
         raise ValueError(f"norm_stabilizer: lengths must have shape ({states.shape[1]},), got {tuple(steps.shape)}")
-    there = (_C.arange(states.shape[0]).unsqueeze(1) < steps).to(states.dtype)
+    there = (_C.arange(states.shape[0], device=states.device).unsqueeze(1) < steps).to(states.dtype)
     return beta * ((changes * there).sum(0) / steps.to(states.dtype)).mean()
 
 
