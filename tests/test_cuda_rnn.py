@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,60 @@ def test_tokens_are_rows_of_a_table(name: str):
         np.testing.assert_allclose(a.detach().cpu().numpy(), b.detach().numpy(), rtol=2e-5, atol=2e-5)
 
 
+# ---- a kernel for a whole sequence ----
+
+
+@pytest.fixture
+def products() -> Iterator[Callable[[str], None]]:
+    yield lamina.set_float32_matmul_precision
+    lamina.set_float32_matmul_precision("highest")
+
+
+def gradients(layer: nn.Module, x: Tensor, **more: Any) -> list[np.ndarray]:
+    layer, x = copy.deepcopy(layer).cuda(), x.detach().cuda().requires_grad_()
+    y, last = layer(x, **more)
+    lamina.stack([t.square().sum() for t in (y, *flat(last))]).sum().backward()
+    return [t.detach().cpu().numpy() for t in (y, x.grad, *flat(last), *(p.grad for p in layer.parameters()))]
+
+
+@pytest.mark.parametrize(
+    "name, precision", [*((name, "highest") for name in CELLS), ("lstm", "high"), ("full", "high"), ("mut3", "high")]
+)
+def test_blocks_that_stay_give_the_bits_of_steps(
+    name: str, precision: str, products: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+):
+    """The stand-in holds four blocks: of 8 units of an LSTM, and of 2 on the way back of one whose gates see gates."""
+    products(precision)
+    units = 7 if name == "full" else 17
+    layer = CELLS[name](units, units, bidirectional=True, leak=0.7)
+    x, lengths = numbers(5, 37, units, low=-1, high=1), lamina.randint(1, 6, (37,))
+    found = []
+    for resident in "10":
+        monkeypatch.setenv("LAMINA_CUDA_RESIDENT", resident)
+        found.append(gradients(layer, x, lengths=lengths))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(os.environ.get("LAMINA_TEST_CUDA") == "device", reason="devices hold more blocks than the stand-in")
+def test_a_grid_that_is_too_large_to_stay(monkeypatch: pytest.MonkeyPatch):
+    layer, x = nn.LSTM(3, 33), numbers(4, 2, 3, low=-1, high=1)
+    gradients(layer, x)  # goes step by step
+    monkeypatch.setenv("LAMINA_CUDA_RESIDENT", "1")
+    with pytest.raises(RuntimeError, match="lstm: CUDA error 720: too many blocks in cooperative launch"):
+        gradients(layer, x)
+
+
+@pytest.mark.parametrize("name", ["tanh", "peephole", "full", "gru", "gru, before", "mut3"])
+def test_tensor_cores_where_they_are_allowed(name: str, products: Callable[[str], None]):
+    layer, x = CELLS[name](33, 33), numbers(4, 18, 33, low=-1, high=1)
+    strict = gradients(layer, x)
+    products("high")
+    for a, b in zip(gradients(layer, x), strict, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2 * float(np.abs(b).max()))
+        assert (a != b).any()
+
+
 def test_a_projected_state():
     compare(nn.LSTM(4, 9, proj_size=5), numbers(4, 3, 4, grad=True, low=-1, high=1))
 
@@ -197,6 +252,25 @@ def test_programs(name: str, dtype: Any):
     compare(layer, x, lengths=lamina.tensor([2, 5, 1]), tolerance=tolerance)
     wide = PROGRAMS[name](3, 35, bidirectional=True, dtype=dtype)
     compare(wide, numbers(3, 18, 3, dtype=dtype, grad=True, low=-1, high=1), tolerance=tolerance)
+
+
+@cell
+def long(a, b, *, h):
+    x = a
+    for k in range(1000):  # more instructions than a launch's arguments hold, and more than a page of them
+        x = x * 0.99 if k % 2 else x * 1.02
+    return tanh(x + b * h)
+
+
+def test_a_long_program():
+    layer, x = nn.CustomRNN(long, 3, 7, dtype=lamina.float64), numbers(4, 3, 3, dtype=lamina.float64, grad=True)
+    compare(layer, x, tolerance=1e-10)
+    probe = copy.deepcopy(layer).cuda()
+    step = lamina.capture(lambda: probe(x.detach().cuda())[0])  # replays bring the program anew
+    expected = layer(x.detach())[0].detach().numpy()
+    for _ in range(2):
+        np.testing.assert_allclose(step().cpu().numpy(), expected, rtol=1e-10)
+        compare(layer, x, tolerance=1e-10)
 
 
 @pytest.mark.parametrize("name", ["own", "full, layer norm", "before, layer norm"])

@@ -140,8 +140,9 @@ void synchronize(Device device) {
 
 void copy_bytes(void* to, const void* from, std::size_t bytes, Device device, CudaCopy direction) {
   const int status = use_cuda(device).copy(to, from, bytes, direction);
-  if (status == 0) return;
-  synchronize(device);  // tells the name of the operation that is to blame, if it is an earlier one
+  // To the host it has waited for all kernels: what was read is worth nothing if one of them did not run. And where the
+  // copy failed an earlier operation may be to blame, whose name this tells.
+  if (status != 0 || direction == CudaCopy::to_host) synchronize(device);
   check_cuda(status, "copy");
 }
 

@@ -1,5 +1,6 @@
-// The recurrent family: a kernel for every step (rnn_step.h), an instance for every cell and type.
-#include "cuda/rnn_step.h"
+// The recurrent family: a kernel for a whole sequence (rnn_resident.h) or for every step (rnn_step.h), an instance for
+// every cell and type.
+#include "cuda/rnn_resident.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {

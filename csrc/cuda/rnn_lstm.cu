@@ -1,5 +1,5 @@
 // The LSTM and its variants.
-#include "cuda/rnn_step.h"
+#include "cuda/rnn_resident.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {

@@ -1,6 +1,6 @@
 // Runs cell programs over sequences: products as in rnn_step.h, one launch for all gates of a stage; the program, whose
-// instructions travel with the launch, by a thread for every unit of a sequence; and layer norm of the gates' sums, by
-// a team of threads for every block.
+// instructions travel with the launch or, if they are many, lie in the device's memory, by a thread for every unit of a
+// sequence; and layer norm of the gates' sums, by a team of threads for every block.
 #include "cuda/rnn_product.h"
 #include "cuda/team.h"
 #include "kernels/rnn_program_formulas.h"
@@ -11,32 +11,54 @@ namespace {
 
 constexpr char kName[] = "rnn_program";
 constexpr int kMostInstructions = 480;  // of a launch's arguments
+constexpr int kPage = 480;              // that one launch brings into memory
 
 struct Instruction {
   std::uint8_t op, out, a, b, c;
 };
 static_assert(kProgramSlots <= 256 && static_cast<int>(CellOp::count) <= 256);
+struct alignas(8) StoredInstruction {
+  Instruction i;
+};
 struct Code {
   int instructions, constants;
+  const StoredInstruction* stored;  // of longer programs; else null
   Instruction instruction[kMostInstructions];
   double constant[kProgramRows];
 };
 
-// A program lies in the host's memory. False if it is too long; the failure has been noted.
-bool read_code(const CellProgram& program, Code& code) {
-  if (program.instructions > kMostInstructions) {
-    cuda_runtime::note(kName, kInvalidValue);
-    return false;
+Instruction instruction_of(const CellProgram& program, int k) {
+  const auto byte = [](std::int32_t field) { return static_cast<std::uint8_t>(field); };
+  const std::int32_t* const at = program.code + k * kProgramFields;
+  return {byte(at[0]), byte(at[1]), byte(at[2]), byte(at[3]), byte(at[4])};
+}
+
+// Instructions on their way to the device, as a launch's arguments: a graph brings them anew.
+struct StorePage {
+  static constexpr int kThreads = 256;
+  static constexpr bool kCollective = false;
+  StoredInstruction* to;
+  int count;
+  Instruction page[kPage];
+
+  LAMINA_KERNEL void operator()(const Thread& t) const {
+    for (int k = t.thread(); k < count; k += kThreads) to[k].i = page[k];
   }
+};
+
+// A program lies in the host's memory. `room`: for one that is longer than a launch's arguments.
+void read_code(const CellProgram& program, StoredInstruction* room, Code& code) {
   code.instructions = program.instructions;
   code.constants = program.constant_count;
-  const auto byte = [](std::int32_t field) { return static_cast<std::uint8_t>(field); };
-  for (int k = 0; k < program.instructions; ++k) {
-    const std::int32_t* const at = program.code + k * kProgramFields;
-    code.instruction[k] = {byte(at[0]), byte(at[1]), byte(at[2]), byte(at[3]), byte(at[4])};
-  }
   for (int k = 0; k < program.constant_count; ++k) code.constant[k] = program.constants[k];
-  return true;
+  code.stored = program.instructions > kMostInstructions ? room : nullptr;
+  if (!code.stored)
+    for (int k = 0; k < program.instructions; ++k) code.instruction[k] = instruction_of(program, k);
+  for (int begin = 0; code.stored && begin < program.instructions; begin += kPage) {
+    StorePage page{room + begin, program.instructions - begin < kPage ? program.instructions - begin : kPage, {}};
+    for (int k = 0; k < page.count; ++k) page.page[k] = instruction_of(program, begin + k);
+    launch(kName, {}, page);
+  }
 }
 
 template <class T>
@@ -81,6 +103,9 @@ struct Places {
 
 // ---- products ----
 
+LAMINA_KERNEL inline std::int64_t first_unit_of(const Thread& t) { return std::int64_t{t.block()} * kWarp; }
+LAMINA_KERNEL inline std::int64_t first_row_of(const Thread& t) { return std::int64_t{t.block<1>()} * kStepRows; }
+
 // The share of what is seen in the gates from `first` on; z of the grid counts them.
 template <class T>
 struct GateSums {
@@ -96,16 +121,19 @@ struct GateSums {
     const int gate = first + t.template block<2>();
     const bool late = gate >= places.first_gates();
     const std::int64_t depth = late ? run.units : places.depth();
-    StepSums<T> sums(t.shared<GateSums>());
+    auto& shared = t.shared<GateSums>();
+    StepSums<T> sums(shared.sums);
+    const std::int64_t first_unit = first_unit_of(t), first_row = first_row_of(t);
     GateProduct<T, 1>{late ? places.late_seen(time, 0) : places.seen(time, false, 0),
                       static_cast<const T*>(run.weight) + gate * run.units * depth, run.batch, run.units, depth}
-        .run(t, sums);
+        .run(t, first_unit, first_row, shared, sums);
     sums.finish(t);
     const int column = run.columns[gate];
-    for_block_units<1>(t, run.batch, run.units, [&](std::int64_t row, std::int64_t u, int r, int c) {
-      T& to = places.blocks(run.blocks, time, row)[column * run.units + u];
-      to = column < run.inputs ? to + sums.sum(r, c) : sums.sum(r, c);
-    });
+    for_units<kWarp>(t, first_unit, first_row, run.batch, run.units,
+                     [&](std::int64_t row, std::int64_t u, int r, int c) {
+                       T& to = places.blocks(run.blocks, time, row)[column * run.units + u];
+                       to = column < run.inputs ? to + sums.sum(r, c) : sums.sum(r, c);
+                     });
   }
 };
 
@@ -124,18 +152,21 @@ struct SeenGradient {
     const RnnProgramRun& run = grad.forward;
     const Places<T> places{run};
     const int block = t.template block<2>();
-    StepSums<T> sums(t.shared<SeenGradient>());
+    auto& shared = t.shared<SeenGradient>();
+    StepSums<T> sums(shared.sums);
+    const std::int64_t first_unit = first_unit_of(t), first_row = first_row_of(t);
     const T* const weight = static_cast<const T*>(run.weight) + block * run.units +
                             (late ? places.first_gates() * run.units * run.units : 0);
-    ReturnProduct<T, 1>{places.blocks(grad.dblocks, time, 0), weight, run.batch, run.units, places.depth(), columns}
-        .run(t, sums);
+    ReturnOfGates<T>{places.blocks(grad.dblocks, time, 0), weight, run.batch, run.units, places.depth(), columns}.run(
+        t, first_unit, first_row, shared, sums);
     sums.finish(t);
     T* const to =
         late ? static_cast<T*>(grad.dlate_seen)
              : static_cast<T*>(grad.dstates) + (block ? places.shown_state(block - 1) : 0) * run.batch * run.units;
-    for_block_units<1>(t, run.batch, run.units, [&](std::int64_t row, std::int64_t u, int r, int c) {
-      to[row * run.units + u] += sums.sum(r, c) * (block == 0 ? places.mask(row, u) : T(1));
-    });
+    for_units<kWarp>(t, first_unit, first_row, run.batch, run.units,
+                     [&](std::int64_t row, std::int64_t u, int r, int c) {
+                       to[row * run.units + u] += sums.sum(r, c) * (block == 0 ? places.mask(row, u) : T(1));
+                     });
   }
 };
 
@@ -207,7 +238,7 @@ LAMINA_KERNEL void run_code(const Thread& t, Values<T>& values, const Code& code
   for (int k = 0; k < code.constants; ++k) values.all[k][t.thread()] = static_cast<T>(code.constant[k]);
   const auto place = [&](int slot) -> T* { return slot < rows ? row(slot) : &values.all[slot - rows][t.thread()]; };
   for (int k = 0; k < code.instructions; ++k) {
-    const Instruction i = code.instruction[k];
+    const Instruction i = code.stored ? code.stored[k].i : code.instruction[k];
     const V a(*place(i.a)), b(*place(i.b)), c(*place(i.c));
     V out(0);
     switch (static_cast<CellOp>(i.op)) {
@@ -353,7 +384,14 @@ bool runs(const RnnProgramRun& run, Code& code, Code& early) {
     cuda_runtime::note(kName, kInvalidValue);
     return false;
   }
-  return read_code(run.program, code) && read_code(run.early, early);
+  const int stored = run.program.instructions + run.early.instructions;
+  auto* const room = stored <= kMostInstructions ? nullptr
+                                                 : static_cast<StoredInstruction*>(cuda_runtime::workspace(
+                                                       static_cast<std::size_t>(stored) * sizeof(StoredInstruction)));
+  if (stored > kMostInstructions && !room) return false;
+  read_code(run.program, room, code);
+  read_code(run.early, room + run.program.instructions, early);
+  return true;
 }
 
 template <class T>

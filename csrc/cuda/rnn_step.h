@@ -1,5 +1,5 @@
-// One step of a cell (kernels/rnn_formulas.h) as one kernel: the recurrent product, and the cell where its sums are.
-// Cells of two stages take two. A step reads what the one before has written, so a sequence is a row of launches.
+// One step of a cell (kernels/rnn_formulas.h): the recurrent product, and the cell where its sums are. Cells of two
+// stages take two. Each as a kernel of its own; rnn_resident.h has them as phases of one.
 #pragma once
 #include "cuda/rnn_product.h"
 #include "kernels/rnn_formulas.h"
@@ -39,39 +39,45 @@ struct CellView : RunPlaces<T, Cell> {
 
 enum class Stage { whole, early, late };  // late: of two
 
-template <class T, class Cell, Stage stage>
-struct StepForward {
-  static constexpr int kThreads = kStepThreads, kMinBlocks = kStepBlocks<T>;
-  static constexpr bool kCollective = true;
-  using Shared = StepShared<T>;
+// A stage of a step forward: its product, and what is made of the sums.
+template <class T, class Cell, Stage stage, bool tf32>
+struct ForwardStage {
   using V = Vec<T>;
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr int kGates = stage == Stage::late ? kLayout.second : kLayout.first;
   static constexpr int kEarly = stage == Stage::whole ? 0 : 2;  // gates that the first of two stages settles
-  RnnRun run;
-  std::int64_t time;
+  static constexpr int kUnits = units_of_block(kGates);
+  using Product = GateProduct<T, kGates, tf32>;
+  const RnnRun& run;
 
-  LAMINA_KERNEL void operator()(const Thread& t) const {
+  LAMINA_DEVICE static std::int64_t depth(const RnnRun& run) {
+    return stage == Stage::late ? run.units : run.units * kLayout.seen;
+  }
+  LAMINA_KERNEL Product product(std::int64_t time) const {
     const CellView<T, Cell> view{{run}};
-    StepSums<T> sums(t.shared<StepForward>());
-    const bool late = stage == Stage::late;
-    GateProduct<T, kGates>{late ? view.masked(time) : view.seen(time, false),
-                           static_cast<const T*>(late ? run.second : run.weight), run.batch, run.units,
-                           late ? run.units : run.units * kLayout.seen}
-        .run(t, sums);
+    constexpr bool late = stage == Stage::late;
+    return {late ? view.masked(time) : view.seen(time, false), static_cast<const T*>(late ? run.second : run.weight),
+            run.batch, run.units, depth(run)};
+  }
+  LAMINA_KERNEL void finish(const Thread& t, std::int64_t time, std::int64_t first_unit, std::int64_t first_row,
+                            StepSums<T, tf32>& sums) const {
+    const CellView<T, Cell> view{{run}};
     sums.finish(t);
-    for_block_units<kGates>(t, run.batch, run.units, [&](std::int64_t row, std::int64_t u, int r, int c) {
-      V recurrent[kGates];
+    for_units<kUnits>(t, first_unit, first_row, run.batch, run.units,
+                      [&](std::int64_t row, std::int64_t u, int r, int c) {
+                        V recurrent[kGates];
 #pragma unroll
-      for (int g = 0; g < kGates; ++g) recurrent[g] = V(sums.sum(r, g * units_of_block(kGates) + c));
-      if constexpr (stage == Stage::early)
-        mask(view, row, u, recurrent);
-      else
-        finish(view, row, u, recurrent);
-    });
+                        for (int g = 0; g < kGates; ++g) recurrent[g] = V(sums.sum(r, g * kUnits + c));
+                        if constexpr (stage == Stage::early)
+                          mask(view, time, row, u, recurrent);
+                        else
+                          step(view, time, row, u, recurrent);
+                      });
   }
 
-  LAMINA_KERNEL void mask(const CellView<T, Cell>& view, std::int64_t row, std::int64_t u, const V* recurrent) const {
+ private:
+  LAMINA_KERNEL void mask(const CellView<T, Cell>& view, std::int64_t time, std::int64_t row, std::int64_t u,
+                          const V* recurrent) const {
     const std::int64_t H = run.units, at = row * H + u;
     T* const gates = view.gates(time) + row * H * kLayout.inputs;
     const T* const shares = view.shares(time, row);
@@ -82,7 +88,8 @@ struct StepForward {
     for (int g = 0; g < kEarly; ++g) gates[g * H + u] = stored[g].v;
   }
 
-  LAMINA_KERNEL void finish(const CellView<T, Cell>& view, std::int64_t row, std::int64_t u, const V* recurrent) const {
+  LAMINA_KERNEL void step(const CellView<T, Cell>& view, std::int64_t time, std::int64_t row, std::int64_t u,
+                          const V* recurrent) const {
     const std::int64_t H = run.units, at = row * H + u, at_time = time * view.state_size() + at;
     T* const gates = view.gates(time) + row * H * kLayout.inputs;
     T* const seen_after = view.seen(time, true) + row * H * kLayout.seen;
@@ -115,49 +122,71 @@ struct StepForward {
   }
 };
 
-// Backward. The product that returns the gradients of a step's gates to what they saw is made by the step before it,
-// which needs it; step -1 gives it to the first state.
-template <class T, class Cell>
-struct StepBackward {
+template <class T, class Cell, Stage stage, bool tf32>
+struct StepForward {
   static constexpr int kThreads = kStepThreads, kMinBlocks = kStepBlocks<T>;
   static constexpr bool kCollective = true;
   using Shared = StepShared<T>;
-  using V = Vec<T>;
-  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
-  RnnGradRun grad;
-  std::int64_t step;
-  GateColumns columns;  // of the first gates
+  using Work = ForwardStage<T, Cell, stage, tf32>;
+  RnnRun run;
+  std::int64_t time;
 
   LAMINA_KERNEL void operator()(const Thread& t) const {
+    const Work work{run};
+    Shared& shared = t.shared<StepForward>();
+    StepSums<T, tf32> sums(shared.sums);
+    const std::int64_t first_unit = std::int64_t{t.block()} * Work::kUnits,
+                       first_row = std::int64_t{t.template block<1>()} * kStepRows;
+    work.product(time).run(t, first_unit, first_row, shared, sums);
+    work.finish(t, time, first_unit, first_row, sums);
+  }
+};
+
+// Backward. The product that returns the gradients of a step's gates to what they saw is made by the step before it,
+// which needs it; step -1 gives it to the first state.
+template <class T, class Cell, bool tf32>
+struct BackwardStage {
+  using V = Vec<T>;
+  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  using Product = ReturnProduct<T, kLayout.first, kLayout.seen, tf32>;
+  static constexpr int kUnits = Product::kUnits;
+  const RnnGradRun& grad;
+  const GateColumns& columns;  // of the first gates
+
+  LAMINA_KERNEL Product product(std::int64_t step) const {
     const RnnRun& run = grad.forward;
     const CellView<T, Cell> view{{run}};
-    StepSums<T> sums(t.shared<StepBackward>());
-    const bool last = step + 1 == run.steps;
-    if (!last)
-      ReturnProduct<T, kLayout.seen>{view.gradients(grad.dgates, view.time(step + 1)),
-                                     static_cast<const T*>(run.weight),
-                                     run.batch,
-                                     run.units,
-                                     run.units * kLayout.seen,
-                                     columns}
-          .run(t, sums);
+    const bool last = step + 1 == run.steps;  // then there is no product
+    return {last ? nullptr : view.gradients(grad.dgates, view.time(step + 1)),
+            static_cast<const T*>(run.weight),
+            run.batch,
+            run.units,
+            run.units * kLayout.seen,
+            columns};
+  }
+  LAMINA_KERNEL void finish(const Thread& t, std::int64_t step, std::int64_t first_unit, std::int64_t first_row,
+                            StepSums<T, tf32>& sums) const {
+    const RnnRun& run = grad.forward;
+    const CellView<T, Cell> view{{run}};
     sums.finish(t);
-    for_block_units<kLayout.seen>(t, run.batch, run.units, [&](std::int64_t row, std::int64_t u, int r, int c) {
-      V from_later[kLayout.seen];
+    for_units<kUnits>(t, first_unit, first_row, run.batch, run.units,
+                      [&](std::int64_t row, std::int64_t u, int r, int c) {
+                        V from_later[kLayout.seen];
 #pragma unroll
-      for (int k = 0; k < kLayout.seen; ++k) from_later[k] = V(sums.sum(r, k * units_of_block(kLayout.seen) + c));
-      T& dh = static_cast<T*>(grad.dh)[row * run.units + u];
-      V total(dh);
-      if (!last) total = total + seen_grad(view, row, u, from_later);
-      if (step < 0)
-        dh = total.v;
-      else
-        gates_of(view, row, u, total, from_later, dh);
-    });
+                        for (int k = 0; k < kLayout.seen; ++k) from_later[k] = V(Product::sum(sums, r, k * kUnits + c));
+                        T& dh = static_cast<T*>(grad.dh)[row * run.units + u];
+                        V total(dh);
+                        if (step + 1 < run.steps) total = total + seen_grad(view, step, row, u, from_later);
+                        if (step < 0)
+                          dh = total.v;
+                        else
+                          gates_of(view, step, row, u, total, from_later, dh);
+                      });
   }
 
+ private:
   // What reaches h from the step after this one, which saw it.
-  LAMINA_KERNEL V seen_grad(const CellView<T, Cell>& view, std::int64_t row, std::int64_t u,
+  LAMINA_KERNEL V seen_grad(const CellView<T, Cell>& view, std::int64_t step, std::int64_t row, std::int64_t u,
                             const V* from_later) const {
     if constexpr (kLayout.seen == 1) {
       return view.through_mask(from_later[0], row, u);
@@ -171,8 +200,8 @@ struct StepBackward {
     }
   }
 
-  LAMINA_KERNEL void gates_of(const CellView<T, Cell>& view, std::int64_t row, std::int64_t u, V total,
-                              const V* from_later, T& dh) const {
+  LAMINA_KERNEL void gates_of(const CellView<T, Cell>& view, std::int64_t step, std::int64_t row, std::int64_t u,
+                              V total, const V* from_later, T& dh) const {
     const RnnRun& run = grad.forward;
     const std::int64_t time = view.time(step), H = run.units, at = row * H + u, at_time = time * view.state_size() + at;
     T* const d = view.gradients(grad.dgates, time) + row * H * kLayout.gradients;
@@ -207,37 +236,82 @@ struct StepBackward {
   }
 };
 
-// Back through the mask of cells with two stages.
-template <class T, class Cell>
-struct StepMaskBackward {
-  static constexpr int kThreads = kStepThreads, kMinBlocks = kStepBlocks<T>;
+template <class T, class Cell, bool tf32>
+struct StepBackward {
+  static constexpr int kThreads = kStepThreads;
   static constexpr bool kCollective = true;
-  using Shared = StepShared<T>;
-  using V = Vec<T>;
-  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  using Shared = RowsShared<T>;
+  using Work = BackwardStage<T, Cell, tf32>;
   RnnGradRun grad;
-  std::int64_t time;
-  GateColumns columns;  // of the second gates
+  std::int64_t step;
+  GateColumns columns;
 
   LAMINA_KERNEL void operator()(const Thread& t) const {
+    const Work work{grad, columns};
+    Shared& shared = t.shared<StepBackward>();
+    StepSums<T, tf32> sums(shared.sums);
+    const std::int64_t first_unit = std::int64_t{t.block()} * Work::kUnits,
+                       first_row = std::int64_t{t.template block<1>()} * kStepRows;
+    if (step + 1 < grad.forward.steps) work.product(step).run(t, first_unit, first_row, shared, sums);
+    work.finish(t, step, first_unit, first_row, sums);
+  }
+};
+
+// Back through the mask of cells with two stages.
+template <class T, class Cell, bool tf32>
+struct MaskStage {
+  using V = Vec<T>;
+  static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
+  using Product = ReturnProduct<T, 1, 1, tf32>;
+  static constexpr int kUnits = Product::kUnits;
+  static_assert(kLayout.second <= 1);
+  const RnnGradRun& grad;
+  const GateColumns& columns;  // of the second gate
+
+  LAMINA_KERNEL Product product(std::int64_t time) const {
     const RnnRun& run = grad.forward;
     const CellView<T, Cell> view{{run}};
-    StepSums<T> sums(t.shared<StepMaskBackward>());
-    ReturnProduct<T, 1>{
-        view.gradients(grad.dgates, time), static_cast<const T*>(run.second), run.batch, run.units, run.units, columns}
-        .run(t, sums);
+    return {
+        view.gradients(grad.dgates, time), static_cast<const T*>(run.second), run.batch, run.units, run.units, columns};
+  }
+  LAMINA_KERNEL void finish(const Thread& t, std::int64_t time, std::int64_t first_unit, std::int64_t first_row,
+                            StepSums<T, tf32>& sums) const {
+    const RnnRun& run = grad.forward;
+    const CellView<T, Cell> view{{run}};
     sums.finish(t);
-    for_block_units<1>(t, run.batch, run.units, [&](std::int64_t row, std::int64_t u, int r, int c) {
-      if (!view.active(row, time)) return;
-      const std::int64_t H = run.units;
-      const V stored[1] = {V((view.gates(time) + row * H * kLayout.inputs)[u])};
-      V gate_gradients[1];
-      const V seen((view.seen(time, false) + row * H * kLayout.seen)[u]),
-          back = Cell::mask_grad(V(sums.sum(r, c)), seen, stored, gate_gradients);
-      T& dh = static_cast<T*>(grad.dh)[row * H + u];
-      dh = (V(dh) + view.through_mask(back, row, u)).v;
-      (view.gradients(grad.dgates, time) + row * H * kLayout.gradients)[u] = gate_gradients[0].v;
-    });
+    for_units<kUnits>(t, first_unit, first_row, run.batch, run.units,
+                      [&](std::int64_t row, std::int64_t u, int r, int c) {
+                        if (!view.active(row, time)) return;
+                        const std::int64_t H = run.units;
+                        const V stored[1] = {V((view.gates(time) + row * H * kLayout.inputs)[u])};
+                        V gate_gradients[1];
+                        const V seen((view.seen(time, false) + row * H * kLayout.seen)[u]),
+                            back = Cell::mask_grad(V(sums.sum(r, c)), seen, stored, gate_gradients);
+                        T& dh = static_cast<T*>(grad.dh)[row * H + u];
+                        dh = (V(dh) + view.through_mask(back, row, u)).v;
+                        (view.gradients(grad.dgates, time) + row * H * kLayout.gradients)[u] = gate_gradients[0].v;
+                      });
+  }
+};
+
+template <class T, class Cell, bool tf32>
+struct StepMaskBackward {
+  static constexpr int kThreads = kStepThreads;
+  static constexpr bool kCollective = true;
+  using Shared = RowsShared<T>;
+  using Work = MaskStage<T, Cell, tf32>;
+  RnnGradRun grad;
+  std::int64_t time;
+  GateColumns columns;
+
+  LAMINA_KERNEL void operator()(const Thread& t) const {
+    const Work work{grad, columns};
+    Shared& shared = t.shared<StepMaskBackward>();
+    StepSums<T, tf32> sums(shared.sums);
+    const std::int64_t first_unit = std::int64_t{t.block()} * Work::kUnits,
+                       first_row = std::int64_t{t.template block<1>()} * kStepRows;
+    work.product(time).run(t, first_unit, first_row, shared, sums);
+    work.finish(t, time, first_unit, first_row, sums);
   }
 };
 
@@ -245,57 +319,6 @@ inline GateColumns columns_of(const RnnLayout& layout, int from, int count) {
   GateColumns all{count, layout.gradients, {}};
   for (int g = 0; g < count; ++g) all.column[g] = layout.columns[from + g];
   return all;
-}
-
-template <class T, class Cell>
-void forward(RnnRun run) {
-  constexpr RnnLayout layout = layout_of(Cell::kCell);
-  const char* const name = name_of_cell(Cell::kCell);
-  if (run.batch > kMostStepRows) return cuda_runtime::note(name, kInvalidValue);
-  if (run.batch == 0) return;
-  const RunPlaces<T, Cell> places{run};
-  for (std::int64_t step = 0; step < run.steps; ++step) {
-    const std::int64_t time = places.time(step);
-    const Grid grid = step_grid(run.batch, run.units, layout.first);
-    if constexpr (layout.second > 0) {
-      launch(name, grid, StepForward<T, Cell, Stage::early>{run, time});
-      launch(name, step_grid(run.batch, run.units, layout.second), StepForward<T, Cell, Stage::late>{run, time});
-    } else {
-      launch(name, grid, StepForward<T, Cell, Stage::whole>{run, time});
-    }
-  }
-}
-
-template <class T, class Cell>
-void backward(RnnGradRun grad) {
-  constexpr RnnLayout layout = layout_of(Cell::kCell);
-  const RnnRun& run = grad.forward;
-  const char* const name = name_of_cell(Cell::kCell);
-  if (run.batch > kMostStepRows) return cuda_runtime::note(name, kInvalidValue);
-  if (run.batch == 0) return;
-  const RunPlaces<T, Cell> places{run};
-  const Grid grid = step_grid(run.batch, run.units, layout.seen);
-  const GateColumns first = columns_of(layout, 0, layout.first);
-  for (std::int64_t step = run.steps; step-- > 0;) {
-    launch(name, grid, StepBackward<T, Cell>{grad, step, first});
-    if constexpr (layout.second > 0)
-      launch(name, step_grid(run.batch, run.units, 1),
-             StepMaskBackward<T, Cell>{grad, places.time(step), columns_of(layout, layout.first, layout.second)});
-  }
-  launch(name, grid, StepBackward<T, Cell>{grad, -1, first});
-}
-
-// Weights are read as they lie: nothing is packed, and nothing but the sums of a block lies between two steps.
-inline void pack_nothing(void*, const void*, const void*, std::int64_t) {}
-
-template <class Cell>
-void fill(RnnTable& t) {
-  constexpr int cell = static_cast<int>(Cell::kCell);
-  for (const DType type : {DType::f32, DType::f64}) t.pack[cell][static_cast<int>(type)] = pack_nothing;
-  t.forward[cell][static_cast<int>(DType::f32)] = forward<float, Cell>;
-  t.forward[cell][static_cast<int>(DType::f64)] = forward<double, Cell>;
-  t.backward[cell][static_cast<int>(DType::f32)] = backward<float, Cell>;
-  t.backward[cell][static_cast<int>(DType::f64)] = backward<double, Cell>;
 }
 
 }  // namespace

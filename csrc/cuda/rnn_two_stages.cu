@@ -1,5 +1,5 @@
 // Cells whose reset gate acts before the product.
-#include "cuda/rnn_step.h"
+#include "cuda/rnn_resident.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {

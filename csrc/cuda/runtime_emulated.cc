@@ -142,6 +142,7 @@ const char* describe(int status) {
     case kInvalidValue: return "invalid argument";
     case kCudaOutOfMemory: return "out of memory";
     case 9: return "invalid configuration argument";
+    case 720: return "too many blocks in cooperative launch";
     case kInvalidHandle: return "invalid resource handle";
     case kNotReady: return "device not ready";
     case kInvalidDevice: return "invalid device ordinal";
