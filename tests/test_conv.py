@@ -333,6 +333,8 @@ def test_the_choice_is_shown_and_can_be_made():
     with backends.conv.forbid_winograd():
         assert show((8, 64, 16, 16), (64, 64, 3, 3), padding=1)["forward"].chosen == "implicit"
     lenet = show((64, 6, 14, 14), (16, 6, 5, 5))
+    assert lenet["weight_gradient"].chosen == "direct"
+    assert "direct" not in show((2, 6, 14), (4, 6, 5), dtype=lamina.float64)["weight_gradient"].possible
     assert lenet["forward"].chosen == lenet["data_gradient"].chosen == "interleaved"
     assert show((1, 6, 14, 14), (16, 6, 5, 5))["forward"].chosen == "direct"
     assert show((64, 1, 28, 28), (6, 1, 5, 5), padding=2)["weight_gradient"].chosen == "interleaved"

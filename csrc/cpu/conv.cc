@@ -11,6 +11,7 @@ namespace LAMINA_TARGET {
 void fill_conv_im2col(ConvTable&);
 void fill_conv_depthwise(ConvTable&);
 void fill_conv_direct(ConvTable&);
+void fill_conv_direct_weight(ConvTable&);
 void fill_conv_implicit(ConvTable&);
 void fill_conv_interleaved(ConvTable&);
 void fill_conv_interleaved_weight(ConvTable&);
@@ -75,6 +76,7 @@ void fill_conv(ConvTable& t) {
   fill_conv_im2col(t);
   fill_conv_depthwise(t);
   fill_conv_direct(t);
+  fill_conv_direct_weight(t);
   fill_conv_implicit(t);
   fill_conv_interleaved(t);
   fill_conv_interleaved_weight(t);

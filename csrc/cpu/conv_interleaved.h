@@ -15,7 +15,8 @@ struct Sight {
   std::int64_t first = 0, size = 0;
 };
 
-// to[place · pitch + image] = from[image · step + place] for n places; images that do not exist are zeros.
+// to[place · pitch + image] = from[image · step + place] for n places; images (or channels) that do not exist are
+// zeros.
 void interleave_line(float* to, std::int64_t pitch, const float* from, std::int64_t step, int images, std::int64_t n) {
   constexpr int W = Vec<float>::width;
   Vec<float> columns[W];

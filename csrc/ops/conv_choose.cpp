@@ -105,6 +105,12 @@ bool interleaving_pays(ConvPass pass, const ConvShape& s) {
   return lanes > kGain * share_of_hits(pass, s, 0) * share_of_hits(pass, s, 1) * share_of_hits(pass, s, 2);
 }
 
+// Lanes of output channels are better filled than those of the taps of a line and their input channels.
+bool direct_weight_pays(const ConvShape& s) {
+  constexpr std::int64_t kMostChannels = 8, kFewestOutputs = 9;
+  return s.taps() > 1 && s.group_in() <= kMostChannels && s.group_out() >= kFewestOutputs;
+}
+
 // Would the block of an image that one output sees fill the cache with what no tap meets? Then the taps had better be
 // collected.
 bool far_apart(const ConvShape& s) {
@@ -130,6 +136,7 @@ bool conv_suits(ConvAlgorithm a, ConvPass pass, const ConvShape& s, Device devic
   if (a == ConvAlgorithm::winograd2 || a == ConvAlgorithm::winograd4) return winograd_takes(s, 1);
   if (a == ConvAlgorithm::winograd_strided) return strided_winograd_takes(pass, s);
   if (a == ConvAlgorithm::depthwise) return s.group_in() == 1;
+  if (a == ConvAlgorithm::direct && pass == ConvPass::weight_gradient) return s.dtype == DType::f32;
   if (a == ConvAlgorithm::interleaved) return s.dtype == DType::f32;
   if (a == ConvAlgorithm::im2col) return item_size(s.dtype) > 2;  // columns of 16 bits would be rounded before summing
   return true;
@@ -154,10 +161,13 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& s, Device device) {
 
   if (interleaves) return ConvAlgorithm::interleaved;
 
+  if (pass == ConvPass::weight_gradient && direct_weight_pays(s) && can(ConvAlgorithm::direct))
+    return ConvAlgorithm::direct;
   // For few rows of the product, packing a panel costs as much as multiplying by it.
   const std::int64_t rows = pass == ConvPass::forward ? s.group_out() : s.group_in();
   const std::int64_t gathered = pass == ConvPass::forward ? s.group_in() : s.group_out();
-  if (s.taps() > 1 && rows <= kFewRows && gathered <= kDirectChannels && can(ConvAlgorithm::direct))
+  if (pass != ConvPass::weight_gradient && s.taps() > 1 && rows <= kFewRows && gathered <= kDirectChannels &&
+      can(ConvAlgorithm::direct))
     return ConvAlgorithm::direct;
   return can(ConvAlgorithm::implicit) ? ConvAlgorithm::implicit : ConvAlgorithm::im2col;
 }
