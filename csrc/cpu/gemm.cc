@@ -72,6 +72,13 @@ bool better_transposed(const Product<T>& p) {
   return large_weight && few_rows && p.out.c.col == 1;
 }
 
+// The way round that is worked on.
+template <class T>
+void turn(Product<T>& p) {
+  normalise(p);
+  if (better_transposed(p)) transpose(p);
+}
+
 template <class T>
 bool vector_like(const Product<T>& p) {
   return by_dots(p) || by_rows(p);
@@ -91,7 +98,7 @@ void multiply_alone(const Product<T>& p, const Plan<T>& plan, T* memory) {
     const std::int64_t step = piece_cols(p, 1);
     for (std::int64_t j = 0; j < p.n; j += step) multiply_cols(p, j, static_cast<int>(least(step, p.n - j)));
   } else {
-    Work<T> work{p, plan, memory, memory + plan.a_size};
+    Work<T> work(p, plan, memory, 1);
     Worker<T>(work, 0, 1).run();
   }
 }
@@ -106,7 +113,7 @@ void multiply_together(const Product<T>& p, int team) {
   }
   const Plan<T> plan = make_plan(p, team);
   T* memory = static_cast<T*>(scratch(Scratch::gemm, working_memory(p, plan, team) * sizeof(T)));
-  Work<T> work{p, plan, memory, memory + plan.a_size * team};
+  Work<T> work(p, plan, memory, team);
   with_team(team, [&](int thread, int size) { Worker<T>(work, thread, size).run(); });
 }
 
@@ -163,6 +170,13 @@ void multiply_nothing(const Product<T>& p) {
     }
 }
 
+template <class T>
+void multiply_one(const Product<T>& p) {
+  if (p.k == 0) return multiply_nothing(p);
+  if (worth_splitting(p)) return multiply_split(p);
+  multiply_together(p, team_for(flops(p), 1 << 20));
+}
+
 // ---- batches ----
 
 template <class T>
@@ -192,8 +206,7 @@ struct Batch {
     if (p.out.z) p.out.z += c;
     if (p.out.d.data) p.out.d.data += offset(g.d, index);
     if (p.out.bias.data) p.out.bias.data += offset(g.bias, index);
-    normalise(p);
-    if (better_transposed(p)) transpose(p);
+    turn(p);
     return p;
   }
 };
@@ -222,19 +235,21 @@ Product<T> product_of(const GemmArgs& g) {
 
 template <class T>
 void multiply_floats(const GemmArgs& g) {
+  if (g.m == 0 || g.n == 0) return;
+  if (g.batch_ndim == 0) {  // not copied from a batch: in a tiny product that would be most of the time
+    Product<T> p = product_of<T>(g);
+    turn(p);
+    return multiply_one(p);
+  }
   const Batch<T> batch{g, product_of<T>(g)};
   const std::int64_t count = batch.count();
-  if (g.m == 0 || g.n == 0 || count == 0) return;
+  if (count == 0) return;
   const Product<T> p = batch.at(0);
-  if (p.k == 0 || worth_splitting(p)) {
-    for (std::int64_t i = 0; i < count; ++i) p.k == 0 ? multiply_nothing(batch.at(i)) : multiply_split(batch.at(i));
-    return;
-  }
   const double work = flops(p);
   const int team = team_for(work * static_cast<double>(count), count);
   constexpr double kLarge = 1e7;  // worth a team of its own, were it not for many others
-  if (count == 1 || (work > kLarge && count < 4 * team)) {
-    for (std::int64_t i = 0; i < count; ++i) multiply_together(batch.at(i), team_for(work, 1 << 20));
+  if (p.k == 0 || worth_splitting(p) || count == 1 || (work > kLarge && count < 4 * team)) {
+    for (std::int64_t i = 0; i < count; ++i) multiply_one(batch.at(i));
     return;
   }
   const Plan<T> plan = make_plan(p, 1);

@@ -174,7 +174,12 @@ struct Work {
   T* a_buffers;  // plan.a_size for every thread
   T* b_buffer;   // plan.b_size: two halves, packed in turn; with few rows a panel for every thread
   Barrier barrier = {};
-  Taken taken[kMostStretches] = {};
+  Taken taken[kMostStretches];  // those of the team
+
+  Work(const Product<T>& p, const Plan<T>& plan, T* memory, int team)
+      : p(p), plan(plan), a_buffers(memory), b_buffer(memory + plan.a_size * team) {
+    for (int i = 0; i < team && i < kMostStretches; ++i) taken[i] = {};
+  }
 };
 
 template <class T>
