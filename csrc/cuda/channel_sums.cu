@@ -95,6 +95,7 @@ void sum_channels_of(const char* op, const void* x, void* sums, std::int64_t out
                      std::int64_t inner) {
   const std::int64_t each = inner == 1 ? kSumsRows : kSumsElements, elements = outer * inner;
   if (channels == 0) return;
+  if (inner > 1 && elements > kLargestIndex) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
   std::int64_t count = tiles_in(elements, each);
   count = count < 1 ? 1 : count > kMostSumParts ? kMostSumParts : count;
   const std::int64_t part = tiles_in(elements, count);
@@ -103,10 +104,10 @@ void sum_channels_of(const char* op, const void* x, void* sums, std::int64_t out
   if (!parts) return;
   if (inner == 1) {
     SumRows<T> k{static_cast<const T*>(x), parts, elements, channels, part};
-    launch(op, {static_cast<unsigned>(tiles_in(channels, k.kLanes)), static_cast<unsigned>(count)}, k);
+    launch(op, {tiles_in(channels, k.kLanes), count}, k);
   } else {
     SumPlanes<T> k{static_cast<const T*>(x), parts, elements, part, channels, Divisor(inner)};
-    launch(op, {static_cast<unsigned>(channels), static_cast<unsigned>(count)}, k);
+    launch(op, {channels, count}, k);
   }
   launch(op, grid_for(channels, JoinSums<T>::kThreads), JoinSums<T>{parts, static_cast<T*>(sums), count, channels});
 }

@@ -60,7 +60,7 @@ void gather(const char* op, const ConvShape& s, const ConvPass& pass, const void
   k.from = static_cast<const T*>(from);
   k.weight = static_cast<const T*>(weight);
   k.results = s.batch * channels * pass.pixels();
-  if (k.results > kLargestIndex) return cuda_runtime::note(op, kInvalidValue);
+  if (k.results > kLargestIndex) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
   k.fan = static_cast<int>(s.group_out());
   k.channels = Divisor(channels);
   k.fans = Divisor(s.group_out());
@@ -141,7 +141,7 @@ struct Depthwise {
   static void run(const ConvWeightGradient& a) {
     const ConvShape& s = a.shape;
     const ConvPass pass = forward_pass(s);
-    if (s.batch * s.out_size() > kLargestIndex) return cuda_runtime::note(kGradient, kInvalidValue);
+    if (s.batch * s.out_size() > kLargestIndex) return cuda_runtime::note(kGradient, cuda_runtime::kTooManyElements);
     DepthwiseWeight<T> k{static_cast<const T*>(a.x),
                          static_cast<const T*>(a.dy),
                          static_cast<T*>(a.dweight),
@@ -153,7 +153,7 @@ struct Depthwise {
                          Counter3(s.kernel[0], s.kernel[1], s.kernel[2]),
                          pass.image,
                          {pass.taps[0], pass.taps[1], pass.taps[2]}};
-    launch(kGradient, {static_cast<unsigned>(s.out_channels * s.taps())}, k);
+    launch(kGradient, {s.out_channels * s.taps()}, k);
   }
 };
 

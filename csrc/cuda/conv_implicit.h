@@ -165,7 +165,7 @@ struct ImplicitConv {
   static void forward(const ConvForward& args) {
     constexpr char kOp[] = "convolution";
     const ConvShape& s = args.shape;
-    if (!indexable(s)) return cuda_runtime::note(kOp, kInvalidValue);
+    if (!indexable(s)) return cuda_runtime::note(kOp, cuda_runtime::kTooManyElements);
     const ConvPass pass = forward_pass(s);
     Product<T, ImageMap> p{.m = s.group_out(),
                            .n = s.batch * s.out_size(),
@@ -197,7 +197,7 @@ struct ImplicitConv {
   static void data_gradient(const ConvDataGradient& args) {
     constexpr char kOp[] = "gradient of a convolution";
     const ConvShape& s = args.shape;
-    if (!indexable(s)) return cuda_runtime::note(kOp, kInvalidValue);
+    if (!indexable(s)) return cuda_runtime::note(kOp, cuda_runtime::kTooManyElements);
     const auto each_class = [&](const auto& f) {
       for (std::int64_t z = 0; z < s.stride[0] && z < s.in[0]; ++z)
         for (std::int64_t y = 0; y < s.stride[1] && y < s.in[1]; ++y)
@@ -247,7 +247,7 @@ struct ImplicitConv {
   static void weight_gradient(const ConvWeightGradient& args) {
     constexpr char kOp[] = "gradient of a convolution";
     const ConvShape& s = args.shape;
-    if (!indexable(s)) return cuda_runtime::note(kOp, kInvalidValue);
+    if (!indexable(s)) return cuda_runtime::note(kOp, cuda_runtime::kTooManyElements);
     const ConvPass pass = forward_pass(s);
     Product<T, StridedMap> p{.m = s.group_out(),
                              .n = s.group_in() * s.taps(),

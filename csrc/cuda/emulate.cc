@@ -1,6 +1,8 @@
 // The stand-in for a GPU: blocks one after the other, their threads as fibers that change at barriers only. The order
 // of threads and blocks is ascending, descending or shuffled (LAMINA_EMULATE_ORDER=0, 1, 2): where a barrier is
-// missing, one of them gives other numbers.
+// missing, one of them gives other numbers. With LAMINA_EMULATE_SAMPLE=1 of large grids only some blocks run, those at
+// the ends and about every 2^31 threads: what is too large to compute can so be looked at where an index would
+// overflow.
 #include "cuda/emulate.h"
 
 #include <setjmp.h>
@@ -145,6 +147,19 @@ std::vector<int> order_of(int n) {
   return order;
 }
 
+// The first block from b on that runs.
+std::uint64_t next_block(std::uint64_t b, std::uint64_t blocks, std::uint64_t threads) {
+  static const bool samples = [] {
+    const char* asked = std::getenv("LAMINA_EMULATE_SAMPLE");
+    return asked && *asked == '1';
+  }();
+  constexpr std::uint64_t kNear = 16, kSmallGrid = 4096, kBoundary = std::uint64_t{1} << 31;
+  if (!samples || blocks <= kSmallGrid || b < kNear) return b;
+  const std::uint64_t before = b * threads / kBoundary * kBoundary / threads, after = before + kBoundary / threads,
+                      soon = std::min(after, blocks) - kNear;
+  return b < before + kNear || b > soon ? b : soon;
+}
+
 }  // namespace
 
 void wait_for_block() { scheduler().wait(State::at_block_barrier); }
@@ -157,7 +172,8 @@ void run(const Work& work) {
   const auto shared = std::make_unique_for_overwrite<std::byte[]>(work.shared_bytes + 256);
   auto* const aligned = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(shared.get()) + 255) & ~255ull);
   const std::uint64_t blocks = std::uint64_t{work.grid[0]} * work.grid[1] * work.grid[2];
-  for (std::uint64_t b = 0; b < blocks; ++b) {
+  const auto threads = static_cast<std::uint64_t>(work.threads);
+  for (std::uint64_t b = next_block(0, blocks, threads); b < blocks; b = next_block(b + 1, blocks, threads)) {
     const std::uint64_t at = order_asked_for() == 1 ? blocks - 1 - b : b;
     const Block block{
         {static_cast<unsigned>(at % work.grid[0]), static_cast<unsigned>(at / work.grid[0] % work.grid[1]),

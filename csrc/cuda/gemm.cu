@@ -62,7 +62,7 @@ template <class T>
 void multiply_integers(const GemmArgs& g) {
   const std::int64_t elements = g.m * g.n * matrices_of(g);
   if (elements == 0) return;
-  if (elements > kLargestIndex) return cuda_runtime::note("matmul", kInvalidValue);
+  if (elements > kLargestIndex) return cuda_runtime::note("matmul", cuda_runtime::kTooManyElements);
   const auto data = [](const GemmOperand& o) { return static_cast<const T*>(o.data); };
   const auto map = [](const GemmOperand& o) { return StridedMap{o.row, o.col}; };
   const MultiplyIntegers<T> k{data(g.a),

@@ -55,7 +55,7 @@ bool multiply_bfloat16_sm90(const GemmArgs& g) {
   kernel.set(g);
   const int blocks =
       kernel.tiles < cuda_runtime::facts().multiprocessors ? kernel.tiles : cuda_runtime::facts().multiprocessors;
-  launch("matmul", {static_cast<unsigned>(blocks)}, kernel);
+  launch("matmul", {blocks}, kernel);
   return true;
 }
 

@@ -119,7 +119,7 @@ void multiply_tiled(const GemmArgs& args, bool may_split) {
   std::int64_t matrices = 1;
   for (int i = 0; i < args.batch_ndim; ++i) matrices *= args.batch[i];
   if (args.m == 0 || args.n == 0 || matrices == 0) return;
-  if (!indexable(args, matrices)) return cuda_runtime::note(kMatmul, kInvalidValue);
+  if (!indexable(args, matrices)) return cuda_runtime::note(kMatmul, cuda_runtime::kTooManyElements);
   const GemmArgs g = args.m <= Thin::kCols && args.n > args.m ? transposed(args) : args;
   const auto p = product_of<typename Large::T>(g, matrices);
   if (g.n <= Thin::kCols) return multiply_by<Thin>(g, p, may_split);

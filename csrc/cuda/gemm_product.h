@@ -196,7 +196,7 @@ void launch_product(const char* op, const Product<T, Map>& p, const SourceA& a, 
   const SplitDepth split = parts ? split_of<Core>(p) : SplitDepth{1, p.k};
   const std::int64_t tile_rows = tiles_in(p.m, Core::kRows), tile_cols = tiles_in(p.n, Core::kCols);
   const std::int64_t blocks = tile_rows * tile_cols * split.parts * p.matrices;
-  if (blocks > kLargestIndex) return cuda_runtime::note(op, kInvalidValue);
+  if (blocks > kLargestIndex) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
   Kernel kernel;
   kernel.shape = {static_cast<int>(p.m),           static_cast<int>(p.n),
                   static_cast<int>(p.k),           static_cast<int>(split.length),
@@ -206,7 +206,7 @@ void launch_product(const char* op, const Product<T, Map>& p, const SourceA& a, 
   kernel.b = b;
   kernel.out = p.out;
   kernel.parts = split.parts > 1 ? static_cast<Compute*>(parts) : nullptr;
-  launch(op, {static_cast<unsigned>(blocks)}, kernel);
+  launch(op, {blocks}, kernel);
   if (split.parts == 1) return;
   SumParts<T, Map> sum;
   sum.parts = kernel.parts;

@@ -20,8 +20,10 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
+// Blocks. Sizes come from users, and no part of a launch may be left out in silence: launch() tells of what is too large.
 struct Grid {
-  unsigned x = 1, y = 1, z = 1;
+  std::int64_t x = 1, y = 1, z = 1;
+  bool fits() const { return x <= 0x7fffffff && y <= 65535 && z <= 65535; }
 };
 
 template <class Kernel>
@@ -36,13 +38,9 @@ consteval int min_blocks() {
 }
 
 constexpr int kWarp = 32;
-constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
 
-// Blocks for n elements, `each` to a block. What is beyond a grid's largest size is the kernel's to loop over.
-inline Grid grid_for(std::int64_t n, std::int64_t each) {
-  const std::int64_t blocks = (n + each - 1) / each;
-  return {static_cast<unsigned>(blocks < 0x7fffffff ? blocks : 0x7fffffff)};
-}
+// Blocks for n elements, `each` to a block.
+inline Grid grid_for(std::int64_t n, std::int64_t each) { return {(n + each - 1) / each}; }
 
 }  // namespace
 }  // namespace LAMINA_TARGET

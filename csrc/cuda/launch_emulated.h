@@ -1,6 +1,7 @@
 // launch.h for g++: the threads of a block take turns on the CPU. Each is a fiber, so that a kernel may stop anywhere
 // at a barrier; kernels without barriers are plain loops.
 #pragma once
+#include <array>
 #include <cstring>
 #include <functional>
 
@@ -25,7 +26,7 @@ std::byte* exchange_buffer();
 
 // Runs the kernel over the grid now, or writes it down while a graph is being made.
 struct Work {
-  unsigned grid[3];
+  std::array<unsigned, 3> grid;
   int threads;
   std::size_t shared_bytes;
   bool collective;
@@ -86,14 +87,19 @@ class Thread {
   int thread_;
 };
 
+inline std::array<unsigned, 3> dims_of(const Grid& g) {
+  return {static_cast<unsigned>(g.x), static_cast<unsigned>(g.y), static_cast<unsigned>(g.z)};
+}
+
 template <class Kernel>
 void launch(const char* op, Grid grid, const Kernel& kernel) {
   static_assert(std::is_trivially_copyable_v<Kernel> && sizeof(Kernel) <= 4000, "arguments go by value");
   static_assert(Kernel::kCollective || shared_bytes<Kernel>() == 0);
-  if (shared_bytes<Kernel>() > cuda_runtime::facts().shared_per_block || grid.x == 0 || grid.y == 0 || grid.z == 0 ||
-      grid.y > 65535 || grid.z > 65535 || Kernel::kThreads > 1024)
+  if (!grid.fits()) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
+  if (shared_bytes<Kernel>() > cuda_runtime::facts().shared_per_block || grid.x <= 0 || grid.y <= 0 || grid.z <= 0 ||
+      Kernel::kThreads > 1024)
     return cuda_runtime::note(op, 9);  // invalid configuration
-  emulation::submit({{grid.x, grid.y, grid.z},
+  emulation::submit({dims_of(grid),
                      Kernel::kThreads,
                      shared_bytes<Kernel>(),
                      Kernel::kCollective,

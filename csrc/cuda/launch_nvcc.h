@@ -43,6 +43,10 @@ class Thread {
   }
 };
 
+inline dim3 dims_of(const Grid& g) {
+  return dim3(static_cast<unsigned>(g.x), static_cast<unsigned>(g.y), static_cast<unsigned>(g.z));
+}
+
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, min_blocks<Kernel>()) run(const __grid_constant__ Kernel kernel) {
   kernel(Thread());
@@ -52,12 +56,13 @@ template <class Kernel>
 void launch(const char* op, Grid grid, const Kernel& kernel) {
   static_assert(Kernel::kCollective || shared_bytes<Kernel>() == 0);
   constexpr std::size_t bytes = shared_bytes<Kernel>();
+  if (!grid.fits()) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
   if constexpr (bytes > 48 * 1024) {  // more than any kernel gets without asking
     const cudaError_t status =
         cudaFuncSetAttribute(run<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
     if (status != cudaSuccess) return cuda_runtime::note(op, status);
   }
-  run<Kernel><<<dim3(grid.x, grid.y, grid.z), Kernel::kThreads, bytes, cuda_runtime::stream()>>>(kernel);
+  run<Kernel><<<dims_of(grid), Kernel::kThreads, bytes, cuda_runtime::stream()>>>(kernel);
   if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess) cuda_runtime::note(op, status);
 }
 

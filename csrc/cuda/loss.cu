@@ -87,7 +87,7 @@ template <class F, class In>
 void forward(LossOperands a, void* out, LossPartial*, std::int64_t* fault) {
   const Grid grid = grid_for(a.n, kTermsOfBlock);
   auto* const partials =
-      static_cast<LossPartial*>(cuda_runtime::workspace((std::size_t{grid.x} + 1) * sizeof(LossPartial)));
+      static_cast<LossPartial*>(cuda_runtime::workspace((static_cast<std::size_t>(grid.x) + 1) * sizeof(LossPartial)));
   if (!partials) return;
   In* const result = static_cast<In*>(out);
   if (a.n > 0) launch("loss", grid, Terms<F, In>{a, a.reduction == LossReduction::none ? result : nullptr, partials});

@@ -30,7 +30,7 @@ struct ForPlaces {
 template <class F>
 void for_places(const char* op, std::int64_t planes, const std::int64_t (&size)[3], const F& f) {
   const std::int64_t all = size[0] * size[1] * size[2];
-  if (all > kLargestIndex) return cuda_runtime::note(op, kInvalidValue);
+  if (all > kLargestIndex) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
   const std::int64_t chunk = kLargestIndex / all;
   for (std::int64_t first = 0; first < planes; first += chunk) {
     const std::int64_t count = smaller(chunk, planes - first) * all;
@@ -104,7 +104,7 @@ struct Coverings {
 template <class F>
 void for_gradients(const char* op, const Pool& p, const F& f) {
   for (const PoolAxis& a : p.axis)
-    if (!Covering::takes(a)) return cuda_runtime::note(op, kInvalidValue);
+    if (!Covering::takes(a)) return cuda_runtime::note(op, cuda_runtime::kTooManyElements);
   for_inputs(op, p, f);
 }
 

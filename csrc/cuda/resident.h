@@ -78,7 +78,7 @@ void launch_resident(const char* op, Grid grid, std::size_t bytes, const Kernel&
   Kernel own = kernel;
   void* arguments[] = {&own, &arrived};
   if (status == cudaSuccess)
-    status = cudaLaunchCooperativeKernel(run_resident<Kernel>, dim3(grid.x, grid.y, grid.z), dim3(Kernel::kThreads),
+    status = cudaLaunchCooperativeKernel(run_resident<Kernel>, dims_of(grid), dim3(Kernel::kThreads),
                                          arguments, bytes, stream);
   if (status != cudaSuccess) {
     cudaGetLastError();
@@ -96,10 +96,10 @@ std::int64_t resident_blocks(std::size_t bytes) {
 template <class Kernel>
 void launch_resident(const char* op, Grid grid, std::size_t bytes, const Kernel& kernel) {
   static_assert(std::is_trivially_copyable_v<Kernel> && sizeof(Kernel) <= 4000, "arguments go by value");
-  if (static_cast<std::int64_t>(grid.x) * grid.y > resident_blocks<Kernel>(bytes))
+  if (grid.x * grid.y > resident_blocks<Kernel>(bytes))
     return cuda_runtime::note(op, kTooLarge);
   for (std::int64_t number = 0; number < kernel.phases(); ++number)
-    emulation::submit({{grid.x, grid.y, grid.z},
+    emulation::submit({dims_of(grid),
                        Kernel::kThreads,
                        bytes,
                        true,

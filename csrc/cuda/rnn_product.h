@@ -53,7 +53,7 @@ constexpr int units_of_return(int gates, int blocks) { return kWarp / gates / 8 
 
 inline std::int64_t row_groups(std::int64_t batch) { return (batch + kStepRows - 1) / kStepRows; }
 inline Grid grid_of_units(std::int64_t batch, std::int64_t units, std::int64_t each) {
-  return {static_cast<unsigned>((units + each - 1) / each), static_cast<unsigned>(row_groups(batch))};
+  return {(units + each - 1) / each, row_groups(batch)};
 }
 inline Grid step_grid(std::int64_t batch, std::int64_t units, int blocks) {
   return grid_of_units(batch, units, units_of_block(blocks));

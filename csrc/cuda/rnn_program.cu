@@ -373,7 +373,7 @@ struct ProgramBackward {
 
 Grid gate_grid(const RnnProgramRun& run, int count) {
   Grid grid = step_grid(run.batch, run.units, 1);
-  grid.z = static_cast<unsigned>(count);
+  grid.z = count;
   return grid;
 }
 Grid unit_grid(const RnnProgramRun& run) { return grid_for(run.batch * run.units, kProgramThreads); }
@@ -381,7 +381,7 @@ Grid unit_grid(const RnnProgramRun& run) { return grid_for(run.batch * run.units
 bool runs(const RnnProgramRun& run, Code& code, Code& early) {
   if (run.batch == 0) return false;
   if (run.batch > std::int64_t{kStepRows} * 65535) {
-    cuda_runtime::note(kName, kInvalidValue);
+    cuda_runtime::note(kName, cuda_runtime::kTooManyElements);
     return false;
   }
   const int stored = run.program.instructions + run.early.instructions;

@@ -124,7 +124,7 @@ bool stays(const char* name, const Kernel& kernel, const RnnRun& run) {
     if (resident_is('1')) cuda_runtime::note(name, kTooLarge);
     return false;
   }
-  launch_resident(name, {static_cast<unsigned>(across), static_cast<unsigned>(room < groups ? room : groups)}, bytes,
+  launch_resident(name, {across, room < groups ? room : groups}, bytes,
                   kernel);
   return true;
 }
@@ -171,7 +171,7 @@ void backward_in(const RnnGradRun& grad) {
 }
 
 inline bool can_run(const char* name, const RnnRun& run) {
-  if (run.batch > kMostStepRows) cuda_runtime::note(name, kInvalidValue);
+  if (run.batch > kMostStepRows) cuda_runtime::note(name, cuda_runtime::kTooManyElements);
   return run.batch > 0 && run.batch <= kMostStepRows;
 }
 template <class T, class Cell>

@@ -45,7 +45,10 @@ int device_count(int* count) {
   return status;
 }
 
-const char* describe(int status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
+const char* describe(int status) {
+  return status == cuda_runtime::kTooManyElements ? cuda_runtime::kTooManyElementsSaid
+                                                  : cudaGetErrorString(static_cast<cudaError_t>(status));
+}
 
 void prepare(int index, OfDevice& d) {
   cudaDeviceProp p;

@@ -6,6 +6,10 @@
 
 namespace lamina::cuda_runtime {
 
+// A status of our own: a size is beyond what a kernel's indices or a grid can count.
+constexpr int kTooManyElements = 100001;
+constexpr char kTooManyElementsSaid[] = "more elements than one launch of this kernel can count";
+
 // Facts of the device that this thread uses.
 struct Facts {
   int major, minor, multiprocessors;

@@ -139,6 +139,7 @@ int device_count(int* count) {
 const char* describe(int status) {
   switch (status) {
     case 0: return "no error";
+    case cuda_runtime::kTooManyElements: return cuda_runtime::kTooManyElementsSaid;
     case kInvalidValue: return "invalid argument";
     case kCudaOutOfMemory: return "out of memory";
     case 9: return "invalid configuration argument";
