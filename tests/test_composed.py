@@ -204,6 +204,34 @@ def test_pytorch_gives_the_same(name):
     np.testing.assert_allclose(to_numpy(got), want.numpy(), rtol=1e-5, equal_nan=True)
 
 
+@pytest.mark.parametrize("name", ["logaddexp", "xlogy", "copysign"])
+@pytest.mark.parametrize("a", ["float32", "float64", "float16", "int64"])
+@pytest.mark.parametrize("b", ["float32", "float64", "float16"])
+def test_types_are_pytorchs(name, a, b):
+    torch = pytest.importorskip("torch")
+    if name == "logaddexp" and a == "int64":
+        a = "float32"  # torch's is of floating numbers only
+    for left, right in (((2,), (2,)), ((2,), ()), ((), (2,))):
+        got, want = (
+            getattr(library, name)(
+                library.full(left, 3, dtype=getattr(library, a)), library.full(right, 2, dtype=getattr(library, b))
+            )
+            for library in (lamina, torch)
+        )
+        assert str(got.dtype).split(".")[-1] == str(want.dtype).split(".")[-1]
+        np.testing.assert_allclose(got.double().numpy(), want.double().numpy(), rtol=2e-3)
+
+
+def test_quantile_of_a_number():
+    x = lamina.tensor(3.0)
+    assert [x.quantile(0.3, dim).item() for dim in (None, 0, -1)] == [3, 3, 3]
+    assert x.quantile(lamina.tensor([0.1, 0.2]), 0, keepdim=True).shape == (2,)
+
+
+def test_logit_of_small_integers():
+    assert lamina.tensor([2], dtype=lamina.uint8).logit().isnan().item()  # 1 - 2 is not 255
+
+
 def test_round_to_decimals():
     x = np.array([1.25, -3.55, 1234.567, 0.5, 1.5, 2.5])
     for decimals in (-2, 0, 2):

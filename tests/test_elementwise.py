@@ -299,7 +299,13 @@ def test_shifts_and_not():
     assert (x << 64).tolist() == [0, 0, 0, 0]
     assert (x >> 200).tolist() == [0, -1, 0, 0]
     assert (~x).tolist() == [-2, 7, -256, -8]
-    assert (~lamina.tensor([True, False])).tolist() == [False, True]
+    y = x
+    y <<= 3
+    y >>= 1
+    assert y is x and x.tolist() == [4, -32, 1020, 28]
+    truth = lamina.tensor([True, False])
+    assert (~truth).tolist() == truth.bitwise_not().tolist() == [False, True]
+    assert truth.bitwise_not_().tolist() == [False, True]
 
 
 def test_operators_match_functions():
@@ -339,6 +345,25 @@ def test_promotion_agrees_with_torch(a, b):
         x, y = lamina.ones(left, dtype=getattr(lamina, a)), lamina.ones(right, dtype=getattr(lamina, b))
         assert str(lamina.result_type(x, y)).split(".")[1] == str(want).split(".")[1]
         assert (x * y).dtype == lamina.result_type(x, y)
+
+
+@pytest.mark.parametrize("name", ["add_", "div_", "copysign_", "xlogy_", "mul_", "eq_"])
+@pytest.mark.parametrize("a", ["float32", "float16", "int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("b", ["float32", "float64", "int64", "int32", "uint8", "bool"])
+def test_what_a_tensor_can_keep_is_as_in_torch(name, a, b):
+    torch = pytest.importorskip("torch")
+
+    def run(library):
+        x, y = library.tensor([3, 0, 1]), library.tensor([1, 1, 1])
+        return getattr(x.to(getattr(library, a)), name)(y.to(getattr(library, b))).double().tolist()
+
+    try:
+        want = run(torch)
+    except RuntimeError:
+        with pytest.raises(TypeError, match=rf"{name}: the result is \w+ and cannot be kept in a tensor of {a}"):
+            run(lamina)
+    else:
+        assert run(lamina) == pytest.approx(want, rel=1e-3)
 
 
 @pytest.mark.parametrize("source", ["float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool"])

@@ -44,6 +44,13 @@ def test_type_information_is_installed():
     assert "class Tensor" in package.joinpath("_C.pyi").read_text()
 
 
+def test_every_module_of_the_package_is_there_without_an_import_of_its_own():
+    modules = sorted(p.name.removesuffix(".py") for p in resources.files("lamina").iterdir() if p.name[0] not in "_.")
+    modules = [name for name in modules if name not in ("py.typed", "recipes")]
+    script = f"import lamina; print(*(getattr(lamina, name).__name__ for name in {modules}))"
+    assert output_of(script).split() == [f"lamina.{name}" for name in modules]
+
+
 def test_import_loads_no_heavy_module():
     loaded = output_of(
         "import sys; before = set(sys.modules); import lamina; print(*(set(sys.modules) - before))"

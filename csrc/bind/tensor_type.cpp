@@ -108,9 +108,6 @@ PyObject* unary_slot(PyObject* a) {
   });
 }
 
-PyObject* invert_slot(PyObject* a) {
-  return unwrap(a).dtype() == DType::b8 ? unary_slot<UnaryOp::logical_not>(a) : unary_slot<UnaryOp::bitwise_not>(a);
-}
 PyObject* positive_slot(PyObject* a) { return Py_NewRef(a); }
 
 PyObject* power_slot(PyObject* a, PyObject* b, PyObject* modulus) {
@@ -375,13 +372,15 @@ void bind_tensor_type(py::module_& m) {
       {Py_nb_inplace_floor_divide, slot_of(in_place_slot<BinaryOp::floor_divide>)},
       {Py_nb_inplace_remainder, slot_of(in_place_slot<BinaryOp::remainder>)},
       {Py_nb_inplace_power, slot_of(power_in_place_slot)},
+      {Py_nb_inplace_lshift, slot_of(in_place_slot<BinaryOp::bitwise_left_shift>)},
+      {Py_nb_inplace_rshift, slot_of(in_place_slot<BinaryOp::bitwise_right_shift>)},
       {Py_nb_inplace_and, slot_of(in_place_slot<BinaryOp::bitwise_and>)},
       {Py_nb_inplace_or, slot_of(in_place_slot<BinaryOp::bitwise_or>)},
       {Py_nb_inplace_xor, slot_of(in_place_slot<BinaryOp::bitwise_xor>)},
       {Py_nb_negative, slot_of(unary_slot<UnaryOp::neg>)},
       {Py_nb_positive, slot_of(positive_slot)},
       {Py_nb_absolute, slot_of(unary_slot<UnaryOp::abs>)},
-      {Py_nb_invert, slot_of(invert_slot)},
+      {Py_nb_invert, slot_of(unary_slot<UnaryOp::bitwise_not>)},
       {Py_nb_bool, slot_of(truth)},
       {Py_nb_float, slot_of(to_float)},
       {Py_nb_int, slot_of(to_int)},

@@ -190,7 +190,17 @@ Tensor unary_gradient(UnaryOp op, const Tensor& dy, const Tensor& saved, const P
   return dx;
 }
 
+namespace {
+
+// The bits of a bool are those of a byte, of which only one counts: its complement is the other truth value.
+UnaryOp for_type(UnaryOp op, DType type) {
+  return op == UnaryOp::bitwise_not && type == DType::b8 ? UnaryOp::logical_not : op;
+}
+
+}  // namespace
+
 Tensor unary(UnaryOp op, const Tensor& x, Params params) {
+  op = for_type(op, x.dtype());
   const Types types = types_of(row(op).name, row(op).kind, x.dtype());
   Tensor y = empty_like_layout(x, types.result);
   write_unary(op, y, x, params);
@@ -204,6 +214,7 @@ Tensor unary(UnaryOp op, const Tensor& x, Params params) {
 }
 
 void unary_in_place(UnaryOp op, const Tensor& x, Params params) {
+  op = for_type(op, x.dtype());
   const Types types = types_of(row(op).name, row(op).kind, x.dtype());
   check_as(ErrorKind::type, types.result == x.dtype(), row(op).name, "_: the result is ", lamina::name_of(types.result),
            " and cannot be kept in a tensor of ", lamina::name_of(x.dtype()));
@@ -263,7 +274,8 @@ void binary_in_place(BinaryOp op, const Tensor& a, const Arg& b) {
   const char* name = row(op).name;
   device_of(a, b, name);
   const Types types = types_of(name, row(op).kind, result_type({&a_arg, &b}));
-  const bool keeps = types.result == a.dtype() || (is_floating(types.result) && is_floating(a.dtype()));
+  const bool keeps = types.result == a.dtype() || (is_floating(types.result) && is_floating(a.dtype())) ||
+                     (is_integral(types.result) && is_integral(a.dtype()));
   check_as(ErrorKind::type, keeps, name, "_: the result is ", lamina::name_of(types.result),
            " and cannot be kept in a tensor of ", lamina::name_of(a.dtype()));
   check_divisor(op, b, types.result);

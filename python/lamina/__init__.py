@@ -35,6 +35,7 @@ _ON_DEMAND = (
     "backends",
     "cuda",
     "data",
+    "decode",
     "detect",
     "metrics",
     "models",

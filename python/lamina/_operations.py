@@ -116,9 +116,17 @@ def _beside(other: Any, given: Any) -> Tensor:
     return _C.as_tensor(given, device=like)
 
 
+def _floating_type(a: Any, b: Any) -> Any:
+    """The type of a result of a and b that is no integer."""
+    common = _C.result_type(a, b)
+    return common if common.is_floating_point else _C.float32
+
+
 def copysign(input: Tensor, other: Any) -> Tensor:
     """The size of input with the sign of other."""
-    return _C.where(_C.signbit(input) == _C.signbit(_beside(input, other)), input, -input)
+    other = _beside(input, other)
+    input = input.to(_floating_type(input, other))
+    return _C.where(_C.signbit(input) == _C.signbit(other), input, -input)
 
 
 def deg2rad(input: Tensor) -> Tensor:
@@ -181,12 +189,13 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(input / (1 - input)), the inverse of sigmoid; with eps, of the input clamped to [eps, 1 - eps]."""
     if eps is not None:
         input = _C.clamp(input, eps, 1 - eps)
-    return _C.log(input / (1 - input))
+    return _C.log(input / (1.0 - input))  # 1.0, for 1 - input would wrap around in uint8
 
 
 def xlogy(input: Any, other: Any) -> Tensor:
     """input · log(other), and 0 where input is 0."""
-    x, y = _beside(other, input), _beside(input, other)
+    kind = _floating_type(input, other)
+    x, y = _beside(other, input).to(kind), _beside(input, other).to(kind)
     nothing = (x == 0) & ~_C.isnan(y)
     return _C.where(nothing, 0.0, x * _C.log(_C.where(nothing, 1.0, y)))
 
@@ -239,10 +248,20 @@ def __rdivmod__(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
 # ---- as methods ----
 
 
+def _rank(dtype: Any) -> int:
+    """Truth values, integers, floating numbers: none can be kept in a tensor of those before."""
+    return 2 if dtype.is_floating_point else int(dtype is not _C.bool)
+
+
 def _in_place(function: Any) -> Any:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # A clone, for what backward needs of the input must outlive its being overwritten.
-        return self.copy_(function(self.clone(), *args, **kwargs))
+        result = function(self.clone(), *args, **kwargs)
+        if _rank(result.dtype) > _rank(self.dtype):
+            raise TypeError(
+                f"{method.__name__}: the result is {result.dtype.name} and cannot be kept in a tensor of {self.dtype.name}"
+            )
+        return self.copy_(result)
 
     functools.update_wrapper(method, function, assigned=())  # whose signature it has
     method.__name__ = f"{function.__name__}_"

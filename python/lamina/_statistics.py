@@ -34,7 +34,8 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
-    return _C.logsumexp(_C.stack(broadcast_tensors(input, other), 0), 0)
+    kind = _C.result_type(input, other)
+    return _C.logsumexp(_C.stack(broadcast_tensors(input.to(kind), other.to(kind)), 0), 0)
 
 
 _LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
@@ -185,6 +186,8 @@ def _quantile(
         raise ValueError(f"{name}: q must be a number or a vector of numbers between 0 and 1, got {q!r}")
     if input.numel() == 0:
         raise ValueError(f"{name}: there is none among no elements: the tensor has shape {input.shape}")
+    if dim is not None and input.ndim == 0:
+        return _quantile(name, input.reshape(1), q, dim, False, interpolation, ignore_nan)
     shape = list(input.shape)
     rows = input.reshape(1, -1) if dim is None else input.movedim(dim, -1)
     ordered = rows.sort(-1).values
@@ -202,7 +205,7 @@ def _quantile(
     if dim is None:
         out = out.reshape(-1, *([1] * len(shape) if keepdim else []))
     else:
-        out = out.movedim(-1, dim % max(1, len(shape)) + 1) if keepdim and shape else out.squeeze(-1)
+        out = out.movedim(-1, dim % len(shape) + 1) if keepdim else out.squeeze(-1)
     return out if levels.ndim else out.squeeze(0)
 
 
