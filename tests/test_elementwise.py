@@ -422,6 +422,14 @@ def test_broadcasting_of_any_two_shapes(ndim, data):
     np.testing.assert_array_equal((lamina.from_numpy(a) * lamina.from_numpy(b)).numpy(), a * b)
 
 
+def test_masked_fill_takes_a_number_in_a_tensor():
+    x, mask = lamina.tensor([1.0, 2.0]), lamina.tensor([True, False])
+    assert x.masked_fill(mask, lamina.tensor(7.0)).tolist() == x.masked_fill(mask, 7).tolist() == [7, 2]
+    with pytest.raises(ValueError, match=r"masked_fill: value must be a number .* got shape \(1,\)"):
+        x.masked_fill(mask, lamina.tensor([7.0]))
+    assert x.broadcast_to(3, 2).shape == x.broadcast_to((3, 2)).shape == (3, 2)
+
+
 def test_overlapping_memory_in_place():
     x = np.arange(10, dtype=np.float32)
     ours, theirs = lamina.tensor(x), x.copy()

@@ -238,7 +238,10 @@ void bind_elementwise(py::module_& m) {
       py::arg("condition"), py::arg("other"), ReleaseGil());
   def_both(
       m, "masked_fill",
-      [](const Tensor& x, const Tensor& mask, const Scalar& value) {
+      [](const Tensor& x, const Tensor& mask, const ArgHolder& value) {
+        if (value.tensor.defined())
+          check(value.tensor.ndim() == 0,
+                "masked_fill: value must be a number or a tensor without dimensions, got shape ", value.tensor.shape());
         return to_dtype(where(mask, value, x), x.dtype());
       },
       py::arg("mask"), py::arg("value"), ReleaseGil());

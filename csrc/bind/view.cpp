@@ -25,6 +25,7 @@ void bind_view(py::module_& m) {
   def_dims("view", &view);
   def_dims("permute", &permute);
   def_dims("expand", &expand);
+  def_dims("broadcast_to", &expand);
   m.def("reshape", &reshape, py::arg("input"), py::arg("shape"));
   m.def("permute", &permute, py::arg("input"), py::arg("dims"));
   m.def("broadcast_to", &expand, py::arg("input"), py::arg("size"));
