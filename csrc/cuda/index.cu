@@ -101,7 +101,8 @@ struct ReportFault {
 };
 void check(Positions p, IndexFault* fault) {
   const Grid grid = grid_for(p.count, kCheckedByBlock);
-  auto* const first = static_cast<std::int64_t*>(cuda_runtime::workspace(static_cast<std::size_t>(grid.x) * sizeof(std::int64_t)));
+  auto* const first =
+      static_cast<std::int64_t*>(cuda_runtime::workspace(static_cast<std::size_t>(grid.x) * sizeof(std::int64_t)));
   if (!first) return;
   launch("index", grid, CheckPositions{p, first});
   launch("index", {}, ReportFault{p, first, grid.x, fault});

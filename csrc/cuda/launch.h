@@ -20,7 +20,8 @@ namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
 
-// Blocks. Sizes come from users, and no part of a launch may be left out in silence: launch() tells of what is too large.
+// Blocks. Sizes come from users, and no part of a launch may be left out in silence: launch() tells of what is too
+// large.
 struct Grid {
   std::int64_t x = 1, y = 1, z = 1;
   bool fits() const { return x <= 0x7fffffff && y <= 65535 && z <= 65535; }

@@ -99,10 +99,7 @@ void launch(const char* op, Grid grid, const Kernel& kernel) {
   if (shared_bytes<Kernel>() > cuda_runtime::facts().shared_per_block || grid.x <= 0 || grid.y <= 0 || grid.z <= 0 ||
       Kernel::kThreads > 1024)
     return cuda_runtime::note(op, 9);  // invalid configuration
-  emulation::submit({dims_of(grid),
-                     Kernel::kThreads,
-                     shared_bytes<Kernel>(),
-                     Kernel::kCollective,
+  emulation::submit({dims_of(grid), Kernel::kThreads, shared_bytes<Kernel>(), Kernel::kCollective,
                      [kernel](const emulation::Block& block, int thread) { kernel(Thread(block, thread)); }});
 }
 

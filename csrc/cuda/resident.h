@@ -78,8 +78,8 @@ void launch_resident(const char* op, Grid grid, std::size_t bytes, const Kernel&
   Kernel own = kernel;
   void* arguments[] = {&own, &arrived};
   if (status == cudaSuccess)
-    status = cudaLaunchCooperativeKernel(run_resident<Kernel>, dims_of(grid), dim3(Kernel::kThreads),
-                                         arguments, bytes, stream);
+    status = cudaLaunchCooperativeKernel(run_resident<Kernel>, dims_of(grid), dim3(Kernel::kThreads), arguments, bytes,
+                                         stream);
   if (status != cudaSuccess) {
     cudaGetLastError();
     cuda_runtime::note(op, status);
@@ -96,19 +96,15 @@ std::int64_t resident_blocks(std::size_t bytes) {
 template <class Kernel>
 void launch_resident(const char* op, Grid grid, std::size_t bytes, const Kernel& kernel) {
   static_assert(std::is_trivially_copyable_v<Kernel> && sizeof(Kernel) <= 4000, "arguments go by value");
-  if (grid.x * grid.y > resident_blocks<Kernel>(bytes))
-    return cuda_runtime::note(op, kTooLarge);
+  if (grid.x * grid.y > resident_blocks<Kernel>(bytes)) return cuda_runtime::note(op, kTooLarge);
   for (std::int64_t number = 0; number < kernel.phases(); ++number)
-    emulation::submit({dims_of(grid),
-                       Kernel::kThreads,
-                       bytes,
-                       true,
-                       [kernel, number](const emulation::Block& block, int thread) {
-                         const Thread t(block, thread);
-                         kernel.prepare(t);
-                         t.sync();
-                         kernel.phase(t, number);
-                       }});
+    emulation::submit(
+        {dims_of(grid), Kernel::kThreads, bytes, true, [kernel, number](const emulation::Block& block, int thread) {
+           const Thread t(block, thread);
+           kernel.prepare(t);
+           t.sync();
+           kernel.phase(t, number);
+         }});
 }
 
 #endif

@@ -124,8 +124,7 @@ bool stays(const char* name, const Kernel& kernel, const RnnRun& run) {
     if (resident_is('1')) cuda_runtime::note(name, kTooLarge);
     return false;
   }
-  launch_resident(name, {across, room < groups ? room : groups}, bytes,
-                  kernel);
+  launch_resident(name, {across, room < groups ? room : groups}, bytes, kernel);
   return true;
 }
 
