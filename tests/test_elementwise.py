@@ -396,6 +396,8 @@ def test_where_and_clamp():
     a, b = spread(-2, 2, (4, 3), 1), spread(-3, 3, (4, 1), 2)
     check_op(lambda x, y: lamina.where(lamina.tensor(c), x, y), lambda x, y: np.where(c, x, y), a, b)
     check_op(lambda x: lamina.where(lamina.tensor(c), x, 0.5), lambda x: np.where(c, x, 0.5), a)
+    for ours, theirs in zip(lamina.where(lamina.tensor(a) > 0), np.where(a > 0), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs)  # the places where it holds
     check_op(lambda x: lamina.clamp(x, -1.0, 0.7), lambda x: np.clip(x, -1.0, 0.7), a)
     check_op(lambda x: lamina.clamp(x, min=0.1), lambda x: np.maximum(x, 0.1), a)
     check_op(lambda x, y: lamina.clamp(x, max=y), lambda x, y: np.minimum(x, y), a, b)

@@ -537,6 +537,7 @@ def test_what_a_schedule_cannot_do_inside_a_captured_step():
         (lambda p: optim.Adam([p], lr=-1.0), ValueError, "lr must be 0 or more, got -1"),
         (lambda p: optim.Adam([p], lr=float("nan")), ValueError, "lr must be 0 or more"),
         (lambda p: optim.Adam([p], lr="fast"), TypeError, "lr must be a number, got 'fast'"),
+        (lambda p: optim.Adam([p], lr="0.1"), TypeError, "lr must be a number, got '0.1'"),
         (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "betas must be at least 0 and below 1"),
         (lambda p: optim.Adam([p], betas=0.9), TypeError, "betas must be two numbers"),
         (lambda p: optim.Adam([p], eps=-1e-8), ValueError, "eps"),

@@ -251,6 +251,18 @@ def test_full_disk_leaves_the_old_file(tmp_path):
     assert "is as it was before" in message
     assert os.listdir(tmp_path) == ["f"]
     assert lamina.load(tmp_path / "f")["x"].sum() == 10
+    os.unlink(tmp_path / "f")
+    message = output_of(script)
+    assert "nothing is left of it" in message and "before" not in message
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_of_pytorchs_own_kind(tmp_path, legacy):
+    torch = pytest.importorskip("torch")
+    torch.save({"x": torch.ones(3)}, tmp_path / "f", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ValueError, match="torch.save.*safetensors.torch.save_file"):
+        lamina.load(tmp_path / "f")
 
 
 @pytest.mark.parametrize(

@@ -397,6 +397,29 @@ def test_small_attributes():
         iter(lamina.tensor(1.0))
 
 
+FLOATS = ["float64", "float32", "float16", "bfloat16"]
+
+
+@pytest.mark.parametrize("name", [*FLOATS, "int64", "int32", "uint8"])
+def test_limits_of_types(name):
+    dtype = getattr(lamina, name)
+    if name == "bfloat16":
+        assert repr(lamina.finfo(dtype)).startswith("finfo(resolution=0.01, min=-3.38953e+38, max=3.38953e+38")
+    elif name in FLOATS:
+        ours, numpys = lamina.finfo(dtype), np.finfo(name)
+        for field in ("bits", "eps", "max", "min", "tiny", "smallest_normal"):
+            assert getattr(ours, field) == getattr(numpys, field), field
+        assert ours.resolution == pytest.approx(float(numpys.resolution), rel=1e-3) and ours.dtype == name
+    else:
+        ours, numpys = lamina.iinfo(dtype), np.iinfo(name)
+        assert (ours.bits, ours.min, ours.max, ours.dtype) == (numpys.bits, numpys.min, numpys.max, name)
+        assert repr(ours) == f"iinfo(min={numpys.min}, max={numpys.max}, dtype={name})"
+    other = lamina.iinfo if name in FLOATS else lamina.finfo
+    with pytest.raises(TypeError, match=f"{other.__name__}: dtype must be .*{name}"):
+        other(dtype)
+    assert lamina.zeros(2, 3).nelement() == 6
+
+
 def test_data():
     x = lamina.tensor([1.0, 2.0], requires_grad=True)
     assert not x.data.requires_grad and x.data.data_ptr() == x.data_ptr()

@@ -357,6 +357,19 @@ def test_any_chain_of_views_is_numpys(data):
 # ---- sharing, and when not ----
 
 
+def test_squeeze_of_several_dimensions():
+    x = lamina.zeros(1, 2, 1, 3, 1, requires_grad=True)
+    assert x.squeeze((0, -1)).shape == (2, 1, 3)
+    assert lamina.squeeze(x, [2, 1]).shape == (1, 2, 3, 1)  # those that are not of size 1 stay
+    assert x.squeeze(()).shape == x.shape
+    x.squeeze((0, 2)).sum().backward()
+    assert x.grad.shape == x.shape
+    with pytest.raises(ValueError, match="squeeze: dimension -5 appears twice in"):
+        x.squeeze((0, -5))
+    with pytest.raises(IndexError, match="squeeze: dim 5 is out of range"):
+        x.squeeze((0, 5))
+
+
 def test_what_is_a_view_and_what_is_a_copy():
     x = lamina.arange(24).reshape(4, 6)
     for view in (x.T, x[1:], x.reshape(24), x.view(-1), x.flatten(), x.squeeze(), x.expand(2, 4, 6), x.contiguous()):

@@ -37,6 +37,9 @@ void bind_masks(py::module_& m) {
         return as_tuple ? py::object(py::tuple(py::cast(columns))) : py::cast(all);
       },
       py::kw_only(), py::arg("as_tuple") = false);
+  m.def(
+      "where", [](const Tensor& condition) { return py::tuple(py::cast(nonzero_tuple(condition))); },
+      py::arg("condition"));
   m.def("argwhere", &nonzero, py::arg("input"), ReleaseGil());
   def_both(m, "masked_select", &masked_select, py::arg("mask"), ReleaseGil());
   def_method(

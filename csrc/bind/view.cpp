@@ -42,7 +42,9 @@ void bind_view(py::module_& m) {
     return t.ndim() == 2 ? transpose(t, 0, 1) : t;
   });
   def_both(m, "flatten", &flatten, py::arg("start_dim") = 0, py::arg("end_dim") = -1);
-  def_both(m, "squeeze", &squeeze, py::arg("dim") = py::none());
+  def_both(m, "squeeze", py::overload_cast<const Tensor&, std::optional<std::int64_t>>(&squeeze),
+           py::arg("dim") = py::none());
+  def_both(m, "squeeze", py::overload_cast<const Tensor&, const Dims&>(&squeeze), py::arg("dim"));
   def_both(m, "unsqueeze", &unsqueeze, py::arg("dim"));
   def_both(m, "select", &select, py::arg("dim"), py::arg("index"));
   def_both(m, "narrow", &narrow, py::arg("dim"), py::arg("start"), py::arg("length"));
@@ -50,7 +52,7 @@ void bind_view(py::module_& m) {
   def_method("unfold", &unfold, py::arg("dimension"), py::arg("size"), py::arg("step"));
   def_both(m, "as_strided", &as_strided, py::arg("size"), py::arg("stride"), py::arg("storage_offset") = py::none());
   def_method("detach", [](const Tensor& t) { return detach(t); });
-  def_method("numel", [](const Tensor& t) { return t.numel(); });
+  for (const char* name : {"numel", "nelement"}) def_method(name, [](const Tensor& t) { return t.numel(); });
   def_method("element_size", [](const Tensor& t) { return t.item_size(); });
   def_method("dim", [](const Tensor& t) { return t.ndim(); });
   def_method("data_ptr", [](const Tensor& t) {

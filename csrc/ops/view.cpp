@@ -144,10 +144,24 @@ Tensor expand(const Tensor& t, const Dims& asked) {
 }
 
 Tensor squeeze(const Tensor& t, std::optional<std::int64_t> dim) {
-  const int only = dim ? wrap_dim(*dim, t.ndim(), "squeeze") : -1;
+  Dims dims;
+  if (dim)
+    dims.push_back(*dim);
+  else
+    for (int i = 0; i < t.ndim(); ++i) dims.push_back(i);
+  return squeeze(t, dims);
+}
+
+Tensor squeeze(const Tensor& t, const Dims& dims) {
+  bool asked[kMaxDims] = {};
+  for (const std::int64_t dim : dims) {
+    bool& mark = asked[wrap_dim(dim, t.ndim(), "squeeze")];
+    check(!mark, "squeeze: dimension ", dim, " appears twice in ", dims);
+    mark = true;
+  }
   Dims shape, strides;
   for (int i = 0; i < t.ndim(); ++i) {
-    if (t.shape()[i] == 1 && (only < 0 || only == i)) continue;
+    if (t.shape()[i] == 1 && asked[i]) continue;
     shape.push_back(t.shape()[i]);
     strides.push_back(t.strides()[i]);
   }

@@ -12,8 +12,9 @@ Tensor view(const Tensor& t, const Dims& shape);     // one size may be -1; an e
 bool viewable(const Tensor& t, const Dims& shape);   // would view() succeed?
 Tensor reshape(const Tensor& t, const Dims& shape);  // copies when memory does not allow a view
 Tensor flatten(const Tensor& t, std::int64_t start, std::int64_t end);
-Tensor expand(const Tensor& t, const Dims& shape);  // -1 keeps a size
-Tensor squeeze(const Tensor& t, std::optional<std::int64_t> dim);
+Tensor expand(const Tensor& t, const Dims& shape);                 // -1 keeps a size
+Tensor squeeze(const Tensor& t, std::optional<std::int64_t> dim);  // none: all of size 1
+Tensor squeeze(const Tensor& t, const Dims& dims);
 Tensor unsqueeze(const Tensor& t, std::int64_t dim);
 Tensor select(const Tensor& t, std::int64_t dim, std::int64_t index);
 Tensor slice(const Tensor& t, std::int64_t dim, std::int64_t start, std::int64_t stop,

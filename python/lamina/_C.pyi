@@ -969,6 +969,7 @@ class Tensor:
     def negative_(self, /) -> Tensor:
         """neg_, element by element."""
 
+    def nelement(self) -> builtins.int: ...
     def new_empty(
         self,
         *size: builtins.int | Sequence[builtins.int],
@@ -1245,7 +1246,10 @@ class Tensor:
     def square_(self, /) -> Tensor:
         """square_, element by element."""
 
+    @overload
     def squeeze(self, dim: builtins.int | None = None) -> Tensor: ...
+    @overload
+    def squeeze(self, dim: Sequence[builtins.int]) -> Tensor: ...
     def std(
         self,
         dim: builtins.int | Sequence[builtins.int] | None = None,
@@ -2508,7 +2512,10 @@ def square(input: Tensor, /) -> Tensor:
 def squared_error(input: Tensor, target: Any, *, reduction: Any = "mean") -> Tensor:
     """½ (input − target)²."""
 
+@overload
 def squeeze(input: Tensor, dim: builtins.int | None = None) -> Tensor: ...
+@overload
+def squeeze(input: Tensor, dim: Sequence[builtins.int]) -> Tensor: ...
 def stack(tensors: Sequence[Tensor], dim: builtins.int = 0) -> Tensor: ...
 def std(
     input: Tensor,
@@ -2622,7 +2629,10 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
     """dot, by another name."""
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor: ...
+@overload
 def where(condition: Tensor, input: Tensor | _Number, other: Tensor | _Number) -> Tensor: ...
+@overload
+def where(condition: Tensor) -> tuple[Any, ...]: ...
 def zeros(
     *size: builtins.int | Sequence[builtins.int],
     dtype: _dtype | type[Any] | str | None = ...,

@@ -65,7 +65,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         except FileNotFoundError:
             pass
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            raise OSError(error.errno, f"{error.strerror}; {path} is as it was before", str(path)) from error
+            left = f"{path} is as it was before" if os.path.exists(target) else "nothing is left of it"
+            raise OSError(error.errno, f"{error.strerror}; {left}", str(path)) from error
         raise
     _sync_directory(os.path.dirname(target))
 

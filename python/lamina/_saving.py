@@ -127,6 +127,12 @@ def _open(path: Path) -> tuple[Any, int, list[Entry], dict[str, str]]:
         # Private and writable: what is written to a tensor stays in this process.
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     length = int.from_bytes(memory[:8], "little")
+    if memory[8:9] != b"{" and memory[:4].startswith((b"PK\x03\x04", b"\x80\x02")):
+        _refuse(
+            path,
+            "it looks like torch.save's, a pickle, which may run anything when it is opened. Read it with PyTorch and "
+            "write its state_dict with safetensors.torch.save_file",
+        )
     if length > min(size - 8, _HEADER_LIMIT):
         _refuse(path, f"its header should have {length} bytes, of {size - 8} in the file ({_HEADER_LIMIT} allowed)")
     if memory[8:9] != b"{":

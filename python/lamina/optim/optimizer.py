@@ -84,6 +84,8 @@ def _number(owner: str, option: str, value: Any) -> Any:
 
 def _real(owner: str, option: str, value: Any) -> float:
     try:
+        if isinstance(value, str):  # float() would read it
+            raise TypeError
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{owner}: {option} must be a number, got {value!r}") from None
