@@ -11,7 +11,7 @@ import pytest
 
 import lamina
 from cuda_library import emulated, run
-from lamina import Tensor, detect, nn
+from lamina import _C, Tensor, detect, nn
 from lamina.data import augment
 from lamina.decode import Decoder
 
@@ -113,7 +113,8 @@ def test_augmentation(name: str, dtype: Any):
     change = AUGMENTATIONS[name]
     for shape in ((3, 3, 12, 13), (1, 3, 11, 300), (0, 3, 12, 12)):
         x = images(shape, dtype)
-        if name.startswith("elastic"):  # whose net is resized on the device
+        # An elastic net is resized on the device; the device multiplies and adds in one rounding, plain kernels in two.
+        if name.startswith("elastic") or _C._target() == "scalar":
             here, there = (f[0].astype(np.float32) for f in on_both(lambda d, x=x: change(x.to(d))))
             np.testing.assert_allclose(there, here, rtol=1e-5, atol=1 if dtype is lamina.uint8 else 1e-4)
         else:

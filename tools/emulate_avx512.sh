@@ -11,9 +11,6 @@ cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLAMINA_TARGETS=avx5
   >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 ninja -C "$build" -j "$(nproc)" --quiet
 
-rm -rf "$build/python"
-mkdir "$build/python"
-cp -r python/lamina "$build/python/"
-rm -f "$build"/python/lamina/_C.*.so
-cp "$build"/_C.*.so "$build/python/lamina/"
-PYTHONPATH="$PWD/$build/python" LAMINA_ISA=avx512 "$python" -m pytest -q -p no:cacheprovider "$@"
+. tools/package_of_build.sh
+package_of_build "$build"
+LAMINA_ISA=avx512 "$python" -m pytest -q -p no:cacheprovider "$@"

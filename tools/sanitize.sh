@@ -20,12 +20,8 @@ cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLAMINA_SANITIZE="$s
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 ninja -C "$build" -j "$(nproc)" --quiet
 
-# The package as it will be imported: the Python half of this tree and this module.
-rm -rf "$build/python"
-mkdir "$build/python"
-cp -r python/lamina "$build/python/"
-rm -f "$build"/python/lamina/_C.*.so
-cp "$build"/_C.*.so "$build/python/lamina/"
+. tools/package_of_build.sh
+package_of_build "$build"
 
 # The interpreter is not instrumented, so the run time has to be there before it, and the C++ library whose throw it wraps.
 compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[^=]*=//p' "$build/CMakeCache.txt")
@@ -38,8 +34,9 @@ esac
 # Python itself never frees what it interns: no report of leaks. Tests ask for more memory than there is: null, not death.
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=1:${ASAN_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1:${UBSAN_OPTIONS:-}
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_signal_unsafe=0:die_after_fork=0:${TSAN_OPTIONS:-}
-export PYTHONPATH="$PWD/$build/python" PYTHONMALLOC=malloc LAMINA_ISA="" LAMINA_SANITIZED=$sanitizers
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_signal_unsafe=0:die_after_fork=0:suppressions=$PWD/tools/thread_sanitizer.supp:${TSAN_OPTIONS:-}
+export PYTHONMALLOC=malloc LAMINA_ISA="" LAMINA_SANITIZED=$sanitizers
+export OPENBLAS_NUM_THREADS=1 # threads of NumPy's that nobody watches would be reported
 # Without address randomisation: ThreadSanitizer finds no place for its shadow on recent kernels otherwise.
 randomised=$(setarch -R true 2>/dev/null && echo setarch -R || true)
-LD_PRELOAD="$preload" $randomised "$python" -m pytest -q -p no:cacheprovider "$@"
+LD_PRELOAD="$preload" $randomised "$python" -m pytest -q -p no:cacheprovider --capture=sys "$@" # reports are shown
