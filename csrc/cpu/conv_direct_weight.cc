@@ -6,6 +6,7 @@
 // A piece is a segment of the boxes of a group; segments are summed in order.
 #include "core/scratch.h"
 #include "cpu/conv_interleaved.h"
+#include "cpu/gemm_micro.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -34,10 +35,7 @@ void tile(const Pixels& pixels, const float* x, const std::int64_t* offsets, con
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) at[r] = offsets[r];
   V sums[R][N];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) sums[r][v] = V(0.0f);
+  clear(sums);
   for (std::int64_t i = 0; i < pixels.lines; ++i, x += pixels.x_line) {
     const float* p = x;
     for (std::int64_t j = 0; j < pixels.columns; ++j, p += pixels.x_column, dy += N * W) {
@@ -64,13 +62,7 @@ void tile(const Pixels& pixels, const float* x, const std::int64_t* offsets, con
       }
     }
   }
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) {
-      float* const total = to + (r * N + v) * W;
-      (V::load(total) + sums[r][v]).store(total);
-    }
+  write_tile(sums, to, N * W, true);
 }
 
 // By vectors and taps.

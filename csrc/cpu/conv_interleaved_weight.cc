@@ -4,6 +4,7 @@
 // stays in the first-level cache.
 #include "core/scratch.h"
 #include "cpu/conv_interleaved.h"
+#include "cpu/gemm_micro.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -28,10 +29,7 @@ template <int R, int S>
 void tile(const Places& places, const float* dy, std::int64_t dy_row, const float* x, float* to, std::int64_t row) {
   using V = Vec<float>;
   V sums[R][S];
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 5
-    for (int t = 0; t < S; ++t) sums[r][t] = V(0.0f);
+  clear(sums);
   for (std::int64_t i = 0; i < places.lines; ++i, x += places.x_line) {
     const float* seen = x;
     for (std::int64_t j = 0; j < places.columns; ++j, seen += places.x_column, dy += V::width) {
@@ -46,13 +44,7 @@ void tile(const Places& places, const float* dy, std::int64_t dy_row, const floa
       }
     }
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 5
-    for (int t = 0; t < S; ++t) {
-      float* const total = to + r * row + t * V::width;
-      (V::load(total) + sums[r][t]).store(total);
-    }
+  write_tile(sums, to, row, true);
 }
 
 // [1]: several rows.

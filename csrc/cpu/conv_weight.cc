@@ -34,10 +34,7 @@ template <class T, int R, int V>
 void pixel_tile(std::int64_t lines, std::int64_t pixels, const T* a, const T* b, std::int64_t step, std::int64_t line,
                 T* c, std::int64_t c_stride, const Places& at) {
   Vec<T> sums[R][V];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>(T(0));
+  clear(sums);
   for (std::int64_t y = 0; y < lines; ++y, b += line) {
     const T* p = b;
     for (std::int64_t x = 0; x < pixels; ++x, p += step, a += R) {
