@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -63,9 +64,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    said = getattr(session.config, "workeroutput", None)  # a worker of pytest-xdist: the session that began it remembers
+    if said is not None:
+        said[WITHOUT_TORCH] = sorted(_skipped)
+        return
     cache = getattr(session.config, "cache", None)
     if cache is not None and not session.config.getoption("--skipped-without-torch"):
         cache.set(WITHOUT_TORCH, sorted(_skipped))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _skipped.update(getattr(node, "workeroutput", {}).get(WITHOUT_TORCH, ()))
 
 
 def pytest_sessionstart() -> None:
