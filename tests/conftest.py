@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    said = getattr(session.config, "workeroutput", None)  # a worker of pytest-xdist: the session that began it remembers
+    said = getattr(session.config, "workeroutput", None)  # of a worker of pytest-xdist: who began it remembers
     if said is not None:
         said[WITHOUT_TORCH] = sorted(_skipped)
         return
