@@ -7,7 +7,7 @@ loop over steps with all gates in one product, and our own plain LSTM, whose tim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,16 +32,20 @@ class Layer:
     steps: int
     batch: int
     units: int
+    projected: int = 0  # features of an LSTM's state, where they are fewer
 
     def __str__(self) -> str:
-        return f"{self.kind} T{self.steps} B{self.batch} H{self.units}"
+        name = f"{self.kind} T{self.steps} B{self.batch} H{self.units}"
+        return f"{name} projected to {self.projected}" if self.projected else name
 
     def weights(self) -> dict[str, np.ndarray]:
         rng, rows, bound = np.random.default_rng(1), GATES[self.kind] * self.units, self.units**-0.5
         shapes = {
-            "weight_ih_l0": (rows, self.units), "weight_hh_l0": (rows, self.units),
+            "weight_ih_l0": (rows, self.units), "weight_hh_l0": (rows, self.projected or self.units),
             "bias_ih_l0": (rows,), "bias_hh_l0": (rows,),
         }  # fmt: skip
+        if self.projected:
+            shapes["weight_hr_l0"] = (self.projected, self.units)
         return {name: rng.uniform(-bound, bound, shape).astype(np.float32) for name, shape in shapes.items()}
 
     def input(self) -> np.ndarray:
@@ -58,7 +62,8 @@ class Layer:
 def layer_of(library: Any, layer: Layer, **switches: bool) -> tuple[Any, Any]:
     """The layer with its weights, and its input as a leaf."""
     as_tensor = torch.tensor if library is torch.nn else lamina.tensor
-    module = getattr(library, layer.kind)(layer.units, layer.units, **switches)
+    projection = {"proj_size": layer.projected} if layer.projected else {}
+    module = getattr(library, layer.kind)(layer.units, layer.units, **switches, **projection)
     module.load_state_dict({n: as_tensor(w) for n, w in layer.weights().items()}, strict=not switches)
     return module, as_tensor(layer.input()).requires_grad_()
 
@@ -393,6 +398,14 @@ def variant_beside_plain(layer: Layer, **switches: bool) -> Case:
     return Case(title, ours, {"our plain layer": plain}, lambda: None, target=1 / 1.3)
 
 
+def projected_beside_plain(layer: Layer, backward: bool) -> Case:
+    """PyTorch runs a loop of its own here, without oneDNN; fewer features should take less time than all."""
+    make = forward_and_backward if backward else forward
+    ours, theirs, plain = make(nn, layer), make(torch.nn, layer), make(nn, replace(layer, projected=0))
+    title = f"{layer}, {'forward + backward' if backward else 'forward'}"
+    return Case(title, ours, {"torch": theirs, "our plain layer": plain}, agree(ours, theirs))
+
+
 def cases() -> Iterator[Case]:
     lstm, gru = Layer("LSTM", 50, 32, 256), Layer("GRU", 50, 32, 256)
     single_lstm, single_gru = Layer("LSTM", 100, 1, 128), Layer("GRU", 100, 1, 128)
@@ -407,6 +420,8 @@ def cases() -> Iterator[Case]:
         yield variant(lstm, name)
     for name in ("coupled", "layer norm"):
         yield variant(single_lstm, name)
+    for backward in (False, True):
+        yield projected_beside_plain(replace(lstm, projected=128), backward)
     yield variant_beside_plain(lstm, peephole=True)
     yield variant_beside_plain(lstm, coupled=True)
     yield variant_beside_plain(gru, reset_after=False)

@@ -148,6 +148,13 @@ CELLS: dict[str, dict[str, Any]] = {
         "peephole": True,
         "full_gate_recurrence": True,
     },
+    "projection, coupled, no output activation": {
+        "cell": "lstm",
+        "proj_size": 4,
+        "coupled": True,
+        "output_activation": False,
+    },
+    "projection, layer norm": {"cell": "lstm", "proj_size": 3, "layer_norm": True},
     "layer norm tanh": {"cell": "tanh", "layer_norm": True},
     "layer norm lstm": {"cell": "lstm", "layer_norm": True},
     "layer norm, peephole, coupled": {"cell": "lstm", "layer_norm": True, "peephole": True, "coupled": True},
@@ -312,6 +319,38 @@ def test_odd_sizes_in_float32(name: str, shape: tuple[int, int, int, int]) -> No
     want = run_reference(CELLS[name], x.astype(np.float64), parameters_of(layer), zeros, zeros, None, False)
     y = layer(lamina.tensor(x))[0]
     np.testing.assert_allclose(to_numpy(y), want[0], atol=tolerance("float32", hidden), rtol=1e-5)
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["plain", "full gate recurrence"])
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 3, 2, 1), (3, 50, 4, 33, 17), (2, 97, 3, 64, 40), (3, 7, 5, 130, 16), (3, 7, 5, 130, 129)]
+)
+def test_odd_sizes_of_projected_states(shape: tuple[int, int, int, int, int], full: bool) -> None:
+    steps, batch, inputs, hidden, features = shape
+    options = {"cell": "lstm", "proj_size": features, "full_gate_recurrence": full}
+    layer = make_layer(options, inputs, hidden)
+    x, h, c = (
+        RNG.normal(size=s).astype(np.float32) for s in ((steps, batch, inputs), (batch, features), (batch, hidden))
+    )
+    want = run_reference(options, x.astype(np.float64), parameters_of(layer), h, c, None, False)
+    y, last = layer(lamina.tensor(x), (lamina.tensor(h[None]), lamina.tensor(c[None])))
+    for got, wanted in zip((y, *(s[0] for s in last)), want, strict=True):
+        np.testing.assert_allclose(to_numpy(got), wanted, atol=tolerance("float32", 2 * hidden), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_gradients_of_a_long_projected_sequence_agree_with_torch() -> None:
+    """Several stretches of the way back, tails of panels and of rows."""
+    torch = pytest.importorskip("torch")
+    layer = nn.LSTM(5, 39, proj_size=19)
+    twin = torch_twin(layer, "LSTM", proj_size=19)
+    x, weight = (RNG.normal(size=(61, 33, n)).astype(np.float32) for n in (5, 19))
+    ours, theirs = lamina.tensor(x).requires_grad_(), torch.tensor(x, requires_grad=True)
+    (layer(ours)[0] * lamina.tensor(weight)).sum().backward()
+    (twin(theirs)[0] * torch.tensor(weight)).sum().backward()
+    np.testing.assert_allclose(to_numpy(ours.grad), theirs.grad.numpy(), atol=2e-5)
+    for (name, p), q in zip(layer.named_parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(to_numpy(p.grad), q.grad.numpy(), rtol=2e-4, atol=2e-3, err_msg=name)
 
 
 # ---- chance ----
@@ -508,8 +547,9 @@ def test_lengths_are_torchs_packed_sequences(kind: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "lstm", "full gate recurrence", "gru", "gru, reset before", "mut3", "layer norm lstm",
-        "layer norm gru, reset before", "layer norm, full gate recurrence",
+        "lstm", "full gate recurrence", "projection", "projection, peephole, full gate recurrence", "gru",
+        "gru, reset before", "mut3", "layer norm lstm", "layer norm gru, reset before",
+        "layer norm, full gate recurrence",
     ],
 )  # fmt: skip
 def test_same_bits_with_any_number_of_threads(name: str) -> None:
@@ -649,8 +689,10 @@ def test_repr_names_what_is_unusual() -> None:
 
 # ---- tokens, and the rows of an embedding that they name ----
 
-FUSED = ["tanh", "lstm", "peephole", "full gate recurrence", "gru", "gru, reset before", "mut3", "leaky lstm"]
-COMPOSED = ["mut1", "projection", "layer norm lstm", "zoneout lstm"]  # looked up first
+FUSED = [
+    "tanh", "lstm", "peephole", "full gate recurrence", "projection", "gru", "gru, reset before", "mut3", "leaky lstm",
+]  # fmt: skip
+COMPOSED = ["mut1", "projection, layer norm", "layer norm lstm", "zoneout lstm"]  # looked up first
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "lengths"])

@@ -17,7 +17,7 @@ Decoder::Layer built_in(const std::string& cell, const Tensor& weight_ih, const 
                         Maybe bias_ih, Maybe bias_hh, Maybe peephole, std::uint32_t options, double h_rate,
                         double c_rate) {
   const RnnWeights weights{weight_ih,        weight_hh,         or_none(second), or_none(bias_ih),
-                           or_none(bias_hh), or_none(peephole), Tensor()};
+                           or_none(bias_hh), or_none(peephole), Tensor(),        Tensor()};
   RnnTransition transition;
   transition.h_rate = h_rate, transition.c_rate = c_rate;
   return [which = rnn_cell_named(cell), weights, options, transition](const Tensor& x, const Decoder::States& s) {

@@ -61,10 +61,11 @@ void bind_rnn(py::module_& m) {
       "_rnn",
       [](const std::string& cell, const Tensor& input, const Tensor& weight_ih, const Tensor& weight_hh, Maybe second,
          Maybe table, Maybe bias_ih, Maybe bias_hh, Maybe peephole, Maybe h, Maybe c, Maybe lengths, bool reverse,
-         std::uint32_t options, double h_rate, double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask, Maybe probe) {
+         std::uint32_t options, double h_rate, double c_rate, Maybe h_moves, Maybe c_moves, Maybe mask, Maybe probe,
+         Maybe projection) {
         const auto or_none = [](Maybe t) { return t.value_or(Tensor()); };
         const RnnWeights weights{weight_ih,        weight_hh,         or_none(second), or_none(bias_ih),
-                                 or_none(bias_hh), or_none(peephole), or_none(table)};
+                                 or_none(bias_hh), or_none(peephole), or_none(table),  or_none(projection)};
         const RnnTransition transition{h_rate,           c_rate,         or_none(h_moves),
                                        or_none(c_moves), or_none(probe), or_none(mask)};
         const RnnCell which = rnn_cell_named(cell);
@@ -78,7 +79,7 @@ void bind_rnn(py::module_& m) {
       py::arg("cell"), py::arg("input"), py::arg("weight_ih"), py::arg("weight_hh"), py::arg("second"),
       py::arg("table"), py::arg("bias_ih"), py::arg("bias_hh"), py::arg("peephole"), py::arg("h"), py::arg("c"),
       py::arg("lengths"), py::arg("reverse"), py::arg("options"), py::arg("h_rate"), py::arg("c_rate"),
-      py::arg("h_moves"), py::arg("c_moves"), py::arg("mask"), py::arg("probe"));
+      py::arg("h_moves"), py::arg("c_moves"), py::arg("mask"), py::arg("probe"), py::arg("projection"));
   bind_programs(m);
 }
 

@@ -26,26 +26,28 @@ void backward(RnnGradRun run) {
 }
 
 template <class T>
-std::size_t packed_size(RnnCell cell, std::int64_t units) {
+std::size_t packed_size(RnnCell cell, std::int64_t units, std::int64_t projected) {
   const RnnLayout layout = layout_of(cell);
   const std::int64_t padded = (units + kTileCols<T> - 1) / kTileCols<T> * kTileCols<T>;  // the widest panel
-  return static_cast<std::size_t>((layout.first * layout.seen + layout.second) * padded * units) * sizeof(T);
+  const int second = projected ? 1 : layout.second;  // there are fewer features than units
+  return static_cast<std::size_t>((layout.first * layout.seen + second) * padded * units) * sizeof(T);
 }
 
-std::size_t packed_bytes(RnnCell cell, DType dtype, std::int64_t units) {
-  return dtype == DType::f32 ? packed_size<float>(cell, units) : packed_size<double>(cell, units);
+std::size_t packed_bytes(RnnCell cell, DType dtype, std::int64_t units, std::int64_t projected) {
+  return dtype == DType::f32 ? packed_size<float>(cell, units, projected) : packed_size<double>(cell, units, projected);
 }
 
 template <class T>
-std::size_t returned_size(RnnCell cell, std::int64_t batch, std::int64_t units) {
+std::size_t returned_size(RnnCell cell, std::int64_t batch, std::int64_t units, std::int64_t projected) {
   using Panels = ReturnPanels<T>;
   const RnnLayout layout = layout_of(cell);
-  const std::int64_t slots = layout.second ? 3 : 2;
+  const std::int64_t slots = layout.second || projected ? 3 : 2;
   return static_cast<std::size_t>(slots * Panels::kHalves * batch * Panels::padded(layout.seen * units)) * sizeof(T);
 }
 
-std::size_t returned_bytes(RnnCell cell, DType dtype, std::int64_t batch, std::int64_t units) {
-  return dtype == DType::f32 ? returned_size<float>(cell, batch, units) : returned_size<double>(cell, batch, units);
+std::size_t returned_bytes(RnnCell cell, DType dtype, std::int64_t batch, std::int64_t units, std::int64_t projected) {
+  return dtype == DType::f32 ? returned_size<float>(cell, batch, units, projected)
+                             : returned_size<double>(cell, batch, units, projected);
 }
 
 template <class Cell>

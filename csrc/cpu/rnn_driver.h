@@ -1,8 +1,9 @@
 // Runs a cell (kernels/rnn_formulas.h) over sequences, forward and backward.
 //
 // The units are cut into panels; a thread owns the same panels at every step, keeps their recurrent weights packed in
-// its cache and meets the others once a step (twice for cells of two stages). All gates of a panel's units are summed
-// in one register tile, so that the cell follows while the sums are still in the first-level cache.
+// its cache and meets the others once a step (twice for cells of two stages and projected states). All gates of a
+// panel's units are summed in one register tile, so that the cell follows while the sums are still in the first-level
+// cache.
 #pragma once
 #include "cpu/rnn_panels.h"
 #include "kernels/rnn_formulas.h"
@@ -29,10 +30,36 @@ struct RunView : RunPlaces<T, Cell> {
   }
 };
 
+// What callers and the gates of the next step get of h [B, H]; a sequence that has ended keeps what it had. Rows of
+// `before` and `after` are `depth` apart. It knows no cell, so that all share its code.
+template <class T>
+[[gnu::noinline]] void project(const RnnRun& run, const GatePanels<T, 1>& panels, const Share& share, std::int64_t time,
+                               const T* h, const T* before, T* after, std::int64_t depth) {
+  using Panels = GatePanels<T, 1>;
+  static_assert(Panels::kGroup == 1);
+  alignas(64) T sums[kBatchBlock * Panels::kCols];
+  for (std::int64_t p = share.begin; p < share.end; ++p)
+    for (std::int64_t first = 0; first < run.batch; first += kBatchBlock) {
+      const int rows = static_cast<int>(run.batch - first < kBatchBlock ? run.batch - first : kBatchBlock);
+      panels.multiply(p, h + first * run.units, rows, sums);
+      for (int r = 0; r < rows; ++r) {
+        const std::int64_t row = first + r;
+        const bool active = !run.lengths || run.first_time + time < run.lengths[row];
+        Lanes<Vec<T>::width>::each(
+            p * Panels::kUnits, run.projected, Panels::kUnits, [&]<int vecs>(std::int64_t u, int n, int v) {
+              store_units<vecs>(
+                  active ? Vec<T>::load(sums + r * Panels::kCols + v) : load_units<vecs>(before + row * depth + u, n),
+                  after + row * depth + u, n);
+            });
+      }
+    }
+}
+
 template <class T, class Cell>
 class Forward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
+  static constexpr bool kMayProject = kLayout.cell;
   static constexpr int kEarly = kTwoStages ? 2 : 0;  // gates that the first of two stages settles
   using UnitLanes = Lanes<Vec<T>::width, kUnitsAtOnce<T>>;
   using FirstPanels = GatePanels<T, kLayout.first>;
@@ -42,8 +69,9 @@ class Forward {
   explicit Forward(const RnnRun& run)
       : run_(run),
         view_{{run_}},
-        first_{static_cast<T*>(run.packed), run.units, run.units * kLayout.seen},
-        second_{static_cast<T*>(run.packed) + first_.packed_size(), run.units, run.units} {}
+        first_{static_cast<T*>(run.packed), run.units, view_.depth()},
+        second_{static_cast<T*>(run.packed) + first_.packed_size(), kTwoStages ? run.units : run.projected, run.units} {
+  }
 
   void pack_all() { pack(first_share(0, 1), second_share(0, 1)); }
 
@@ -69,22 +97,27 @@ class Forward {
                    [&](std::int64_t row, const T* sums) { finish<SecondPanels>(time, g, row, sums); });
         barrier_wait(barrier_, team);
       }
+      if constexpr (kMayProject) {
+        if (run_.projected) {
+          project(run_, second_, then, time, view_.state(run_.h, time, true), view_.seen(time, false),
+                  view_.seen(time, true), view_.depth());
+          barrier_wait(barrier_, team);
+        }
+      }
     }
   }
 
  private:
   // Of groups of panels.
   Share first_share(int thread, int team) const { return {FirstPanels::groups(run_.units), thread, team}; }
-  Share second_share(int thread, int team) const {
-    return {kTwoStages ? SecondPanels::groups(run_.units) : 0, thread, team};
-  }
+  Share second_share(int thread, int team) const { return {SecondPanels::groups(second_.units), thread, team}; }
   [[gnu::noinline]] void pack(const Share& first, const Share& second) const {
     const auto pack_groups = [](const auto& panels, const void* weight, const Share& share) {
       for (std::int64_t p = panels.first_panel(share.begin); p < panels.first_panel(share.end); ++p)
         panels.pack_panel(static_cast<const T*>(weight), p);
     };
     pack_groups(first_, run_.weight, first);
-    if constexpr (kTwoStages) pack_groups(second_, run_.second, second);
+    if constexpr (kTwoStages || kMayProject) pack_groups(second_, run_.second, second);
   }
 
   // While the g-th group of a share is multiplied, its part of the rows of the next step is on its way.
@@ -118,7 +151,7 @@ class Forward {
     const std::int64_t H = run_.units, at = row * H;
     T* const gates = view_.gates(time) + at * kLayout.inputs;
     const T* const shares = view_.shares(time, row);
-    const T* const seen = view_.seen(time, false) + at * kLayout.seen;
+    const T* const seen = view_.seen(time, false) + row * view_.depth();
     T* const masked = view_.masked(time) + at;
     UnitLanes::each(group * FirstPanels::kGroupUnits, H, FirstPanels::kGroupUnits,
                     [&]<int vecs>(std::int64_t u, int n, int at_unit) {
@@ -164,8 +197,8 @@ class Forward {
         store_units<vecs>(h, h_after + u, n);
         if constexpr (kLayout.cell) store_units<vecs>(c, c_after + u, n);
         if (run_.seen)
-          for (int k = 0; k < kLayout.seen; ++k) {
-            const std::int64_t there = at * kLayout.seen + k * H + u;
+          for (int k = first_shown(); k < kLayout.seen; ++k) {
+            const std::int64_t there = row * view_.depth() + view_.seen_at(k) + u;
             store_units<vecs>(load_units<vecs>(view_.seen(time, false) + there, n), view_.seen(time, true) + there, n);
           }
         return;
@@ -186,11 +219,13 @@ class Forward {
         V seen[kLayout.seen];
         seen[0] = view_.template through_mask<vecs>(h_now, row, u, n);
         if constexpr (kLayout.seen > 1) Cell::show(stored, seen);
-        for (int k = 0; k < kLayout.seen; ++k)
-          store_units<vecs>(seen[k], view_.seen(time, true) + at * kLayout.seen + k * H + u, n);
+        for (int k = first_shown(); k < kLayout.seen; ++k)
+          store_units<vecs>(seen[k], view_.seen(time, true) + row * view_.depth() + view_.seen_at(k) + u, n);
       }
     });
   }
+  // Of the blocks that the gates see, the cell writes these; a projection of h is made when all of it is there.
+  LAMINA_INLINE int first_shown() const { return kMayProject && run_.projected ? 1 : 0; }
 
   const RnnRun& run_;
   const RunView<T, Cell> view_;
@@ -203,6 +238,7 @@ template <class T, class Cell>
 class Backward {
   static constexpr RnnLayout kLayout = layout_of(Cell::kCell);
   static constexpr bool kTwoStages = kLayout.second > 0;
+  static constexpr bool kMayProject = kLayout.cell;
   static constexpr int kPanel = kTileCols<T>;
   // Backward has one function to wait for, tanh of c; without it two vectors at once would only crowd the registers.
   using UnitLanes = Lanes<Vec<T>::width, kLayout.cell ? kUnitsAtOnce<T> : 1>;
@@ -213,24 +249,31 @@ class Backward {
       : grad_(run),
         run_(run.forward),
         view_{{run_}},
-        first_{static_cast<T*>(run_.packed), run_.units * kLayout.seen, run_.units, kLayout.first},
-        second_{static_cast<T*>(run_.packed) + first_.packed_size(), run_.units, run_.units, kLayout.second} {}
+        first_{static_cast<T*>(run_.packed), view_.depth(), run_.units, kLayout.first},
+        second_{static_cast<T*>(run_.packed) + first_.packed_size(), run_.units,
+                kTwoStages ? run_.units : run_.projected, kTwoStages ? kLayout.second : 1} {}
 
   void work(int thread, int team) {
-    const Share mine(Panels::panels(run_.units), thread, team);
+    const Share mine(Panels::panels(run_.units), thread, team), state(Panels::panels(run_.features()), thread, team);
     const Share first = products(first_, thread, team), second = products(second_, thread, team);
     if (!run_.is_packed) {
       pack(first_, run_.weight, first);
-      if constexpr (kTwoStages) pack(second_, run_.second, second);
+      if (second_.units) pack(second_, run_.second, second);
     }
     for (std::int64_t step = run_.steps; step-- > 0;) {
       const std::int64_t time = view_.time(step);
+      if (kMayProject && run_.projected) {
+        for (std::int64_t row = 0; row < run_.batch; ++row)
+          for (std::int64_t p = state.begin; p < state.end; ++p) projection_of(step, p, row);
+        barrier_wait(barrier_, team);
+        for (std::int64_t p = mine.begin; p < mine.end; ++p) reach_units(time, p);
+      }
       for (std::int64_t row = 0; row < run_.batch; ++row)
         for (std::int64_t p = mine.begin; p < mine.end; ++p) gates_of(step, p, row);
       if constexpr (kTwoStages) {
         meet_if_shared(team);
         for (std::int64_t i = second.begin; i < second.end; ++i)
-          multiply(second_, i, time, kLayout.columns + kLayout.first, kMaskedSlot);
+          multiply(second_, i, time, kLayout.columns + kLayout.first, kSecondSlot);
         barrier_wait(barrier_, team);
         for (std::int64_t row = 0; row < run_.batch; ++row)
           for (std::int64_t p = mine.begin; p < mine.end; ++p) second_stage(time, p, row);
@@ -241,17 +284,17 @@ class Backward {
         multiply(first_, i, time, kLayout.columns, slot_of(step));
       }
       barrier_wait(barrier_, team);
-      if (team > 1) fetch_returned(slot_of(step), mine);
+      if (team > 1) fetch_returned(slot_of(step), state);
     }
     for (std::int64_t row = 0; row < run_.batch; ++row)
-      for (std::int64_t p = mine.begin; p < mine.end; ++p) reach_first_state(p, row);
+      for (std::int64_t p = state.begin; p < state.end; ++p) reach_first_state(p, row);
   }
 
  private:
   // Each product is that of a panel and a half, all panels of the first half first: of two threads each gets what needs
   // the gates of its own units only.
   static Share products(const Panels& panels, int thread, int team) {
-    return {panels.gates ? Panels::kHalves * Panels::panels(panels.columns) : 0, thread, team};
+    return {panels.units ? Panels::kHalves * Panels::panels(panels.columns) : 0, thread, team};
   }
   void meet_if_shared(int team) {
     if (team > Panels::kHalves) barrier_wait(barrier_, team);
@@ -274,7 +317,7 @@ class Backward {
       for (int k = 0; k < kLayout.inputs; ++k) fetch<false>(gates + k * H, units);
       for (int k = 0; k < kLayout.gradients; ++k) fetch<true>(d + k * H, units);
       fetch<false>(view_.state(kLayout.cell ? run_.c : run_.h, time, false) + at, units);
-      if (grad_.dy)
+      if (grad_.dy && !run_.projected)
         fetch<false>(static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row + unit, units);
     }
   }
@@ -285,13 +328,14 @@ class Backward {
   }
 
   // The sums that came back lie in slots, [slots][halves][B][padded columns]. A step reads those of the step after it
-  // while others may be at its own products already, so there are two slots for the states and one for what is masked.
-  static constexpr int kMaskedSlot = 2;
+  // while others may be at its own products already, so there are two slots for the states and one for what comes
+  // through the second weight.
+  static constexpr int kSecondSlot = 2;
   static int slot_of(std::int64_t step) { return step & 1; }
   T* returned(int slot, int half, std::int64_t row) const {
-    return static_cast<T*>(grad_.returned) +
-           ((slot * Panels::kHalves + half) * run_.batch + row) * Panels::padded(first_.columns);
+    return static_cast<T*>(grad_.returned) + ((slot * Panels::kHalves + half) * run_.batch + row) * returned_row();
   }
+  std::int64_t returned_row() const { return Panels::padded(kLayout.seen * run_.units); }
   template <int vecs>
   LAMINA_INLINE Units<T, vecs> sum_of_halves(int slot, std::int64_t row, std::int64_t column, int n) const {
     return load_units<vecs>(returned(slot, 0, row) + column, n) + load_units<vecs>(returned(slot, 1, row) + column, n);
@@ -301,10 +345,39 @@ class Backward {
     const std::int64_t each = Panels::panels(panels.columns), panel = product % each;
     const int half = static_cast<int>(product / each);
     panels.multiply(panel, half, view_.gradients(grad_.dgates, time), kLayout.gradients * run_.units, blocks,
-                    run_.batch, returned(slot, half, 0) + panel * kPanel, Panels::padded(first_.columns), false);
+                    run_.batch, returned(slot, half, 0) + panel * kPanel, returned_row(), false);
   }
 
-  T* dh(std::int64_t row) const { return static_cast<T*>(grad_.dh) + row * run_.units; }
+  T* dh(std::int64_t row) const { return static_cast<T*>(grad_.dh) + row * run_.features(); }
+  const T* dy(std::int64_t time, std::int64_t row) const {
+    return grad_.dy ? static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row : nullptr;
+  }
+  T* dprojected(std::int64_t time, std::int64_t row) const {
+    return static_cast<T*>(grad_.dprojected) + (time * run_.batch + row) * run_.projected;
+  }
+
+  // What reaches a projected state. All of it is the projection's; where a sequence has ended it goes on to the state
+  // before.
+  [[gnu::noinline]] void projection_of(std::int64_t step, std::int64_t p, std::int64_t row) {
+    const std::int64_t time = view_.time(step);
+    const bool active = view_.active(row, time), last = step + 1 == run_.steps;
+    const T* const dy_row = active ? dy(time, row) : nullptr;
+    T *const goes_on = dh(row), *const ends = dprojected(time, row);
+    Lanes<Vec<T>::width>::each(p * kPanel, run_.projected, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
+      Vec<T> total = load_units<vecs>(goes_on + u, n);
+      if (!last) total = total + sum_of_halves<vecs>(slot_of(step + 1), row, u, n);
+      if (dy_row) total = total + load_units<vecs>(dy_row + u, n);
+      store_units<vecs>(active ? total : Vec<T>(T(0)), ends + u, n);
+      store_units<vecs>(active ? Vec<T>(T(0)) : total, goes_on + u, n);
+    });
+  }
+  // Through the projection to a panel of units; both halves by the thread that owns them.
+  void reach_units(std::int64_t time, std::int64_t p) const {
+    constexpr int block = 0;
+    for (int half = 0; half < Panels::kHalves; ++half)
+      second_.multiply(p, half, dprojected(time, 0), run_.projected, &block, run_.batch,
+                       returned(kSecondSlot, half, 0) + p * kPanel, returned_row(), false);
+  }
 
   // What reaches h from the step after `step`, which saw it, and into `from_later` what reaches all that the cell
   // showed.
@@ -312,12 +385,12 @@ class Backward {
   LAMINA_INLINE Units<T, vecs> seen_grad(std::int64_t step, std::int64_t row, const T* seen, std::int64_t u, int n,
                                          Units<T, vecs>* from_later) const {
     for (int k = 0; k < kLayout.seen; ++k)
-      from_later[k] = sum_of_halves<vecs>(slot_of(step + 1), row, k * run_.units + u, n);
+      from_later[k] = sum_of_halves<vecs>(slot_of(step + 1), row, view_.seen_at(k) + u, n);
     if constexpr (kLayout.seen == 1) {
       return view_.template through_mask<vecs>(from_later[0], row, u, n);
     } else {
       Units<T, vecs> shown[kLayout.seen];
-      for (int k = 0; k < kLayout.seen; ++k) shown[k] = load_units<vecs>(seen + k * run_.units + u, n);
+      for (int k = 0; k < kLayout.seen; ++k) shown[k] = load_units<vecs>(seen + view_.seen_at(k) + u, n);
       return view_.template through_mask<vecs>(Cell::show_grad(from_later, shown), row, u, n);
     }
   }
@@ -328,9 +401,9 @@ class Backward {
     const T* const gates = view_.gates(time) + at * kLayout.inputs;
     const T* const h_before = view_.state(run_.h, time, false) + at;
     const T* const c_before = kLayout.cell ? view_.state(run_.c, time, false) + at : nullptr;
-    const T* const seen = view_.seen(time, true) + at * kLayout.seen;
-    const T* const dy =
-        grad_.dy ? static_cast<const T*>(grad_.dy) + time * grad_.dy_step + row * grad_.dy_row : nullptr;
+    const T* const seen = view_.seen(time, true) + row * view_.depth();
+    const bool projected = kMayProject && run_.projected;  // then what reaches h has been summed
+    const T* const dy_row = projected ? nullptr : dy(time, row);
     T* const every = grad_.every ? static_cast<T*>(grad_.every) + time * view_.state_size() + at : nullptr;
     T* const dh_row = dh(row);
     T* const dc_row = kLayout.cell ? static_cast<T*>(grad_.dc) + at : nullptr;
@@ -342,10 +415,13 @@ class Backward {
       V gate_gradients[kLayout.gradients], from_later[kLayout.seen];
       for (V& g : gate_gradients) g = V(0);
       for (V& g : from_later) g = V(0);
-      V total = load_units<vecs>(dh_row + u, n);
-      if (!last) total = total + seen_grad<vecs>(step, row, seen, u, n, from_later);
+      V total = projected ? sum_of_halves<vecs>(kSecondSlot, row, u, n) : load_units<vecs>(dh_row + u, n);
+      if (!last && (!projected || kLayout.seen > 1)) {
+        const V back = seen_grad<vecs>(step, row, seen, u, n, from_later);
+        if (!projected) total = total + back;
+      }
       if (active) {
-        if (dy) total = total + load_units<vecs>(dy + u, n);
+        if (dy_row) total = total + load_units<vecs>(dy_row + u, n);
         if (every) store_units<vecs>(total, every + u, n);
         V through = total;
         if (!h_moves.all_the_way()) through = h_moves.template part<vecs>(u, n) * total;
@@ -365,7 +441,7 @@ class Backward {
         if constexpr (kLayout.cell) store_units<vecs>(c_moves.all_the_way() ? dc : dc + c_stays, dc_row + u, n);
       }
       if (!active && every) store_units<vecs>(V(0), every + u, n);
-      store_units<vecs>(total, dh_row + u, n);
+      if (!projected) store_units<vecs>(total, dh_row + u, n);
       for (int g = 0; g < kLayout.gradients; ++g) store_units<vecs>(gate_gradients[g], d + g * H + u, n);
     });
   }
@@ -376,13 +452,13 @@ class Backward {
       const std::int64_t H = run_.units, at = row * H;
       T* const d = view_.gradients(grad_.dgates, time) + at * kLayout.gradients;
       const T* const gates = view_.gates(time) + at * kLayout.inputs;
-      const T* const seen = view_.seen(time, false) + at * kLayout.seen;
+      const T* const seen = view_.seen(time, false) + row * view_.depth();
       T* const dh_row = dh(row);
       UnitLanes::each(p * kPanel, H, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
         using V = Units<T, vecs>;
         V stored[1], gate_gradients[1];
         stored[0] = load_units<vecs>(gates + u, n);
-        const V back = Cell::mask_grad(sum_of_halves<vecs>(kMaskedSlot, row, u, n), load_units<vecs>(seen + u, n),
+        const V back = Cell::mask_grad(sum_of_halves<vecs>(kSecondSlot, row, u, n), load_units<vecs>(seen + u, n),
                                        stored, gate_gradients);
         store_units<vecs>(load_units<vecs>(dh_row + u, n) + view_.template through_mask<vecs>(back, row, u, n),
                           dh_row + u, n);
@@ -394,7 +470,7 @@ class Backward {
   void reach_first_state(std::int64_t p, std::int64_t row) {
     const T* const seen = view_.seen(view_.time(0), false) + row * first_.columns;
     T* const to = dh(row);
-    UnitLanes::each(p * kPanel, run_.units, kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
+    UnitLanes::each(p * kPanel, run_.features(), kPanel, [&]<int vecs>(std::int64_t u, int n, int) {
       Units<T, vecs> from_later[kLayout.seen];
       const auto back = seen_grad<vecs>(-1, row, seen, u, n, from_later);
       store_units<vecs>(load_units<vecs>(to + u, n) + back, to + u, n);

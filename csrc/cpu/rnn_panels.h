@@ -136,7 +136,7 @@ struct GatePanels {
   }
 
   // `weight`: [gates · units, depth]
-  void pack_panel(const T* weight, std::int64_t panel) const {
+  [[gnu::noinline]] void pack_panel(const T* weight, std::int64_t panel) const {
     const std::int64_t first = panel * kUnits, left = units - first;
     for (int g = 0; g < gates; ++g)
       pack(packed + panel * depth * kCols + g * kUnits, kCols, weight + (g * units + first) * depth, depth, 1,
@@ -190,7 +190,7 @@ struct ReturnPanels {
   T* at(std::int64_t panel, int half) const {
     return packed + (panel * units + first_unit(units, half)) * gates * kPanel;
   }
-  void pack_panel(const T* weight, std::int64_t panel, int half) const {
+  [[gnu::noinline]] void pack_panel(const T* weight, std::int64_t panel, int half) const {
     const std::int64_t column = panel * kPanel, left = columns - column;
     const std::int64_t first = first_unit(units, half), count = first_unit(units, half + 1) - first;
     const int lanes = static_cast<int>(left < kPanel ? left : kPanel);
@@ -199,8 +199,8 @@ struct ReturnPanels {
            lanes, left, count);
   }
   // sums[rows][…, kPanel] = or += Σ over gates and the half's units of d[rows, blocks[gate] · units …] · weight
-  void multiply(std::int64_t panel, int half, const T* d, std::int64_t d_row, const int* blocks, std::int64_t rows,
-                T* sums, std::int64_t sums_row, bool accumulate) const {
+  [[gnu::noinline]] void multiply(std::int64_t panel, int half, const T* d, std::int64_t d_row, const int* blocks,
+                                  std::int64_t rows, T* sums, std::int64_t sums_row, bool accumulate) const {
     const std::int64_t first = first_unit(units, half), count = first_unit(units, half + 1) - first;
     const T* b = at(panel, half);
     if (rows == 1) {

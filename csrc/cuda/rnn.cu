@@ -10,8 +10,8 @@ void fill_rnn_program(RnnTable&);
 void fill_rnn_two_stages(RnnTable&);
 
 void fill_rnn(RnnTable& t) {
-  t.packed_bytes = [](RnnCell, DType, std::int64_t) -> std::size_t { return 0; };
-  t.returned_bytes = [](RnnCell, DType, std::int64_t, std::int64_t) -> std::size_t { return 0; };
+  t.packed_bytes = [](RnnCell, DType, std::int64_t, std::int64_t) -> std::size_t { return 0; };
+  t.returned_bytes = [](RnnCell, DType, std::int64_t, std::int64_t, std::int64_t) -> std::size_t { return 0; };
   fill<cell::Elman<RnnCell::tanh>>(t);
   fill<cell::Elman<RnnCell::relu>>(t);
   fill<cell::Gru>(t);

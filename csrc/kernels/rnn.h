@@ -74,25 +74,30 @@ struct RnnRun {
   std::int64_t first_time;  // of these steps, for `lengths`: a part of a sequence may run by itself
   bool reverse;
   std::uint32_t options;  // LstmOption
+  // H. Sak et al., 2014: what the gates see of h, and the layer gives, is a product of so many features; 0: h itself.
+  std::int64_t projected;
   double h_rate, c_rate;  // a state moves this part of its way to what the cell gives; 1: all of it
   const void* h_moves;    // [T, B, H], factors of the rates, or null
   const void* c_moves;    // likewise
-  const void* weight;     // of the first gates, [first H, seen H]
-  const void* second;     // of the others, [second H, H], or null
+  const void* weight;     // of the first gates, [first H, depth of what they see]
+  const void* second;     // of the others, [second H, H], or of the projection, [projected, H], or null
   void* packed;           // work space of packed_bytes(), or what `pack` left there
   bool is_packed;
   bool keeps_gates;              // for backward
   void* gates;                   // [T, B, inputs, H]: the inputs' share; forward turns it into what backward needs
   const void* shares;            // [rows, inputs, H]: what the input gives each gate; null: that lies in `gates`
   const std::int64_t* share_of;  // [T, B]: which of these a sequence gets at a time
-  void* h;                       // [T + 1, B, H], the first state filled in
+  void* h;                       // [T + 1, B, H], the first state filled in (if projected: finite, and read by nobody)
   void* c;                       // likewise, or null
-  void* seen;                    // [T + 1, B, seen H], the first filled in; null: the gates see h itself
+  void* seen;                    // [T + 1, B, depth], the first filled in; null: the gates see h itself
   const void* mask;              // [B, H], factors of h as the gates see it, or null
   void* masked;                  // [T, B, H], the masked h of cells with a second stage, or null
   const void* bias;              // [inputs, H], what every step adds to the inputs' share, or null
   const void* unit;              // [unit, H], or null
   const std::int64_t* lengths;   // [B], or null: beyond its length a sequence keeps its state
+
+  // Features of the state: of what callers get, and of the first block that the gates see.
+  constexpr std::int64_t features() const { return projected ? projected : units; }
 };
 
 struct RnnGradRun {
@@ -102,15 +107,19 @@ struct RnnGradRun {
   void* dgates;
   const void* dy;  // gradients of the states after each time, rows of H at dy_step and dy_row; null: none
   std::int64_t dy_step, dy_row;
-  void* dh;        // [B, H]: in: the gradient of the last h, out: of the first
-  void* dc;        // likewise, or null
+  void* dh;        // [B, features]: in: the gradient of the last h, or of its projection, out: of the first
+  void* dc;        // [B, H], likewise, or null
   void* every;     // [T, B, H]: receives the gradient of h after each time; or null
   void* returned;  // work space of returned_bytes()
+  // [T, B, projected]: receives the gradient of the projection after each time, 0 where no h was projected; or null.
+  void* dprojected;
 };
 
 struct RnnTable {
-  std::size_t (*packed_bytes)(RnnCell cell, DType dtype, std::int64_t units);  // enough for both directions of travel
-  std::size_t (*returned_bytes)(RnnCell cell, DType dtype, std::int64_t batch, std::int64_t units);
+  // Enough for both directions of travel.
+  std::size_t (*packed_bytes)(RnnCell cell, DType dtype, std::int64_t units, std::int64_t projected);
+  std::size_t (*returned_bytes)(RnnCell cell, DType dtype, std::int64_t batch, std::int64_t units,
+                                std::int64_t projected);
   // By cell and type; float32 and float64 only. `pack` is for weights that serve several forward runs.
   void (*pack[kRnnCells][kDTypeCount])(void* packed, const void* weight, const void* second, std::int64_t units);
   void (*forward[kRnnCells][kDTypeCount])(RnnRun run);

@@ -17,10 +17,11 @@ struct RunPlaces {
   LAMINA_INLINE T* state(void* states, std::int64_t time, bool after) const {
     return states ? static_cast<T*>(states) + slot(time, after) * state_size() : nullptr;
   }
-  // What the gates see of a state.
+  // What the gates see of a state: rows of `depth` columns, where block k begins at seen_at(k).
+  LAMINA_INLINE std::int64_t depth() const { return seen_at(layout_of(Cell::kCell).seen); }
+  LAMINA_INLINE std::int64_t seen_at(int k) const { return k ? run.features() + (k - 1) * run.units : 0; }
   LAMINA_INLINE T* seen(std::int64_t time, bool after) const {
-    return static_cast<T*>(run.seen ? run.seen : run.h) +
-           slot(time, after) * state_size() * layout_of(Cell::kCell).seen;
+    return static_cast<T*>(run.seen ? run.seen : run.h) + slot(time, after) * run.batch * depth();
   }
   LAMINA_INLINE T* gates(std::int64_t time) const {
     return static_cast<T*>(run.gates) + time * state_size() * layout_of(Cell::kCell).inputs;

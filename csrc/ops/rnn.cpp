@@ -30,7 +30,9 @@ RnnCell rnn_cell_named(const std::string& name) {
 
 namespace {
 
-std::int64_t units_of(RnnCell cell, const RnnWeights& w) { return w.recurrent.size(1) / layout_of(cell).seen; }
+std::int64_t units_of(RnnCell cell, const RnnWeights& w) {
+  return w.projection.defined() ? w.projection.size(1) : w.recurrent.size(1) / layout_of(cell).seen;
+}
 
 // Gates with a weight for the input: all, or all but the one that is given the input itself.
 struct Weighted {
@@ -51,6 +53,17 @@ void check_transition(const char* op, const RnnLayout& layout, const RnnTransiti
   if (t.c_moves.defined()) check_argument(op, "the moves of c", t.c_moves, every_step, x);
   if (t.probe.defined()) check_argument(op, "the probe", t.probe, every_step, x);
   if (t.mask.defined()) check_argument(op, "the mask", t.mask, {every_step[1], every_step[2]}, x);
+}
+
+void check_projection(const char* op, const RnnLayout& layout, const RnnTransition& t, const Tensor& projection,
+                      const Tensor& x) {
+  check(layout.cell, op, " has no projected state");
+  check_as(ErrorKind::runtime, x.device() == Device(), op, " has no CUDA kernel for a projected state");
+  check(projection.ndim() == 2 && projection.size(0) > 0 && projection.size(0) < projection.size(1), op,
+        ": the projection must have 2 dimensions, fewer rows than columns, got shape ", projection.shape());
+  check_argument(op, "the projection", projection, projection.shape(), x);
+  check(t.h_rate == 1 && !t.h_moves.defined() && !t.mask.defined() && !t.probe.defined(), op,
+        ": a projected state takes no rate, moves, mask or probe");
 }
 
 void check_input(const char* op, const RnnLayout& layout, const Tensor& x, const RnnWeights& w) {
@@ -79,9 +92,10 @@ void check_arguments(RnnCell cell, const Tensor& input, const RnnWeights& w, con
   const std::int64_t B = input.size(1), H = units_of(cell, w), recurrent = (layout.first + layout.second) * H;
   const std::int64_t features = x.size(x.ndim() - 1);
   const std::int64_t weighted = Weighted(layout).count * H;
+  const std::int64_t state = w.projection.defined() ? w.projection.size(0) : H;
   check(layout.seen == 1 || layout.second == 0 || w.second.defined(), op, ": expected a second recurrent weight");
   check_argument(op, "the recurrent weight", w.recurrent,
-                 {w.second.defined() ? layout.first * H : recurrent, layout.seen * H}, x);
+                 {w.second.defined() ? layout.first * H : recurrent, state + (layout.seen - 1) * H}, x);
   if (w.second.defined()) check_argument(op, "the second recurrent weight", w.second, {layout.second * H, H}, x);
   check_argument(op, "the input weight", w.input, {weighted, features}, x);
   check(layout.raw < 0 || features == H, op, " adds the input to its gates, so it must have their ", H,
@@ -93,7 +107,7 @@ void check_arguments(RnnCell cell, const Tensor& input, const RnnWeights& w, con
   }
   check(w.peephole.defined() == ((options & kPeephole) != 0), op, ": peephole weights go with peepholes");
   if (w.peephole.defined()) check_argument(op, "the peephole weight", w.peephole, {3, H}, x);
-  if (h.defined()) check_argument(op, "the first h", h, {B, H}, x);
+  if (h.defined()) check_argument(op, "the first h", h, {B, state}, x);
   if (c.defined()) {
     check(layout.cell, op, " has no cell state");
     check_argument(op, "the first c", c, {B, H}, x);
@@ -146,7 +160,7 @@ Tensor unit_parameters(RnnCell cell, const RnnWeights& w) {
   return w.peephole.defined() ? contiguous(w.peephole) : Tensor();
 }
 
-// What the gates see of the states, [T + 1, B, seen H], with the first in its slot; undefined where it is h itself.
+// What the gates see of the states, [T + 1, B, depth], with the first in its slot; undefined where it is h itself.
 Tensor seen_states(const RnnLayout& layout, const Tensor& h, const Tensor& mask, bool reverse) {
   if (layout.seen == 1 && !mask.defined()) return Tensor();
   const std::int64_t H = h.size(2), first = reverse ? h.size(0) - 1 : 0;
@@ -156,6 +170,14 @@ Tensor seen_states(const RnnLayout& layout, const Tensor& h, const Tensor& mask,
   const Tensor masked = mask.defined() ? mul(state, mask) : state;
   write_copy(narrow(slot, 1, 0, H), masked);
   if (layout.seen == 2) write_copy(narrow(slot, 1, H, H), unary(UnaryOp::tanh, masked));
+  return all;
+}
+// The same of projected states: first the projection, then what the cell shows beside h.
+Tensor seen_projections(const Tensor& first, const Dims& shape, bool reverse, const Tensor& like) {
+  const Tensor all = empty(shape, like.dtype(), like.device());
+  const Tensor slot = select(all, 0, reverse ? shape[0] - 1 : 0);
+  write_fill(slot, Scalar(0.0));
+  if (first.defined()) write_copy(narrow(slot, 1, 0, first.size(1)), first);
   return all;
 }
 
@@ -174,7 +196,7 @@ struct Saved {
   RnnCell cell;
   SavedTensor x, input_weight, recurrent_weight, second_weight;
   SavedTensor gates, h, c, seen, masked, unit, lengths;  // from c on, these may be undefined
-  SavedTensor h_moves, c_moves, mask, table;
+  SavedTensor h_moves, c_moves, mask, table, projection;
   RnnRun run;
 };
 
@@ -203,29 +225,30 @@ class Sweep {
       : s_(s), layout_(layout_of(s.cell)), every_(every) {
     const Tensor gates = s.gates.get();
     const RnnTable& table = kernels(gates.device()).rnn;
-    const Dims state{s.run.batch, s.run.units};
-    const auto begin = [&](const Tensor& t) {
-      const Tensor fresh = empty(state, gates.dtype(), gates.device());
+    const auto begin = [&](const Tensor& t, std::int64_t features) {
+      const Tensor fresh = empty({s.run.batch, features}, gates.dtype(), gates.device());
       if (t.defined())
         write_copy(fresh, t);
       else
         write_fill(fresh, Scalar(0.0));
       return fresh;
     };
-    dh = begin(dh_last);
-    if (layout_.cell) dc = begin(dc_last);
-    dy_ = !dy.defined() || dy.strides()[2] == 1 || s.run.units == 1 ? dy : contiguous(dy);
+    dh = begin(dh_last, s.run.features());
+    if (layout_.cell) dc = begin(dc_last, s.run.units);
+    dy_ = !dy.defined() || dy.strides()[2] == 1 || s.run.features() == 1 ? dy : contiguous(dy);
     const auto work_space = [&](std::size_t bytes) {
       return empty({static_cast<std::int64_t>(bytes)}, DType::u8, gates.device());
     };
-    packed_ = work_space(table.packed_bytes(s.cell, gates.dtype(), s.run.units));
-    returned_ = work_space(table.returned_bytes(s.cell, gates.dtype(), s.run.batch, s.run.units));
+    packed_ = work_space(table.packed_bytes(s.cell, gates.dtype(), s.run.units, s.run.projected));
+    returned_ = work_space(table.returned_bytes(s.cell, gates.dtype(), s.run.batch, s.run.units, s.run.projected));
     // What a cell shows beside h is not carried over.
     length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch, gates.device());
     dgates_ = empty({length_, s.run.batch, layout_.gradients * s.run.units}, gates.dtype(), gates.device());
+    if (s.run.projected) dprojected_ = empty({length_, s.run.batch, s.run.projected}, gates.dtype(), gates.device());
   }
 
-  // body(stretch, gradients of its gates [rows, gradients H], is it the first?) for all stretches on the way back.
+  // body(stretch, gradients of its gates [rows, gradients H] and of its projected states [rows, features] or undefined,
+  // is it the first?) for all stretches on the way back.
   template <class Body>
   void run(Body body) {
     const std::int64_t T = s_.run.steps;
@@ -236,7 +259,9 @@ class Sweep {
       const Tensor rows = view(dgates, {steps * s_.run.batch, dgates.size(2)});
       if (layout_.remade()) remake(stretch, rows);
       launch(stretch, dgates, done > 0);
-      body(stretch, rows, done == 0);
+      const Tensor projected =
+          s_.run.projected ? view(narrow(dprojected_, 0, 0, steps), {rows.size(0), s_.run.projected}) : Tensor();
+      body(stretch, rows, projected, done == 0);
       done += steps;
     }
   }
@@ -252,7 +277,8 @@ class Sweep {
     write_product(narrow(dgates, 1, layout_.inputs * H, H), view(seen, {dgates.size(0), H}), transpose(weight, 0, 1));
   }
   void launch(const Stretch& part, const Tensor& dgates, bool is_packed) const {
-    const Tensor weight = s_.recurrent_weight.get(), second = get_if(s_.run.second, s_.second_weight),
+    const Tensor weight = s_.recurrent_weight.get(), projection = s_.run.projected ? s_.projection.get() : Tensor(),
+                 second = s_.run.projected ? projection : get_if(s_.run.second, s_.second_weight),
                  unit = get_if(s_.run.unit, s_.unit), lengths = get_if(s_.run.lengths, s_.lengths),
                  mask = get_if(s_.run.mask, s_.mask);
     RnnGradRun run{};
@@ -281,6 +307,7 @@ class Sweep {
     run.dy_row = rows.defined() ? rows.strides()[1] : 0;
     run.dh = dh.data();
     run.dc = data_or_null(dc);
+    run.dprojected = data_or_null(dprojected_);
     run.returned = returned_.data();
     run.every = every_.defined() ? narrow(every_, 0, part.first, part.steps).data() : nullptr;
     const auto kernel =
@@ -291,7 +318,7 @@ class Sweep {
   const Saved& s_;
   const RnnLayout layout_;
   const Tensor every_;
-  Tensor dy_, packed_, returned_, dgates_;
+  Tensor dy_, packed_, returned_, dgates_, dprojected_;
   std::int64_t length_;
 };
 
@@ -317,7 +344,7 @@ void give_recurrent_gradient(const RnnLayout& layout, const Tensor& dw, const Te
 
 // The gradients of a layer's parameters, summed over stretches. Undefined: not wanted.
 struct ParameterGradients {
-  Tensor input, first, second, input_bias, recurrent_bias, peephole, table;
+  Tensor input, first, second, input_bias, recurrent_bias, peephole, table, projection;
 
   ParameterGradients(const Saved& s, Gradients& g, bool second_apart, bool peepholes) : second_apart_(second_apart) {
     const RnnLayout layout = layout_of(s.cell);
@@ -328,23 +355,25 @@ struct ParameterGradients {
     const auto place = [&](int input, const Dims& shape) {
       return place_of_gradient(
           g, input, shape,
-          {w, s.x.get(), s.recurrent_weight.get(), get_if(run.second, s.second_weight), get_if(run.shares, s.table),
+          {w, s.x.get(), s.recurrent_weight.get(),
+           s.run.projected ? s.projection.get() : get_if(run.second, s.second_weight), get_if(run.shares, s.table),
            get_if(run.mask, s.mask), get_if(run.h_moves, s.h_moves), get_if(run.c_moves, s.c_moves)});
     };
     if (g.wants(1)) input = place(1, w.shape());
     if (run.shares && g.wants(10)) table = place(10, s.table.get().shape());
     if (run.shares && (g.wants(1) || g.wants(10))) shares_ = zeros({s.table.get().size(0), layout.inputs * H}, w);
     if (g.wants(2) || g.wants(3)) {
-      const Dims shape{(second_apart ? layout.first : gates) * H, layout.seen * H};
+      const Dims shape{(second_apart ? layout.first : gates) * H, s.recurrent_weight.get().size(1)};
       first = g.wants(2) ? place(2, shape) : fresh(shape);
       if (second_apart) second = fresh({layout.second * H, H});
     }
     if (g.wants(4)) input_bias = place(4, {Weighted(layout).count * H});
     if (g.wants(5)) recurrent_bias = place(5, {gates * H});
     if (peepholes && g.wants(6)) peephole = fresh({3, H});
+    if (run.projected && g.wants(11)) projection = place(11, {run.projected, H});
   }
 
-  void add(const Saved& s, const Stretch& part, const Tensor& dgates, bool fresh) const {
+  void add(const Saved& s, const Stretch& part, const Tensor& dgates, const Tensor& dprojected, bool fresh) const {
     const RnnLayout layout = layout_of(s.cell);
     const Weighted weighted(layout);
     const std::int64_t H = s.run.units;
@@ -366,6 +395,9 @@ struct ParameterGradients {
         });
     }
     if (peephole.defined()) add_peepholes(s, part, dgates, fresh);
+    if (projection.defined())
+      give_product(projection, transpose(dprojected, 0, 1),
+                   view(slots_after(part.h, s.run.reverse), {dgates.size(0), H}), fresh);
   }
 
   // After all stretches: through the products that the rows of a table went through.
@@ -437,8 +469,10 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
   const RnnLayout layout = layout_of(cell);
   const Tensor& features = features_of(input, w);
   check_transition(name_of(cell), layout, transition, {input.size(0), input.size(1), units_of(cell, w)}, features);
+  if (w.projection.defined()) check_projection(name_of(cell), layout, transition, w.projection, features);
   bool recorded = needs_grad(features, w.input, w.recurrent);
-  for (const Tensor& t : {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first, transition.probe})
+  for (const Tensor& t :
+       {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first, transition.probe, w.projection})
     recorded = recorded || (t.defined() && needs_grad(t));
   RnnStates out;
   Saved s;
@@ -463,14 +497,17 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
       project_input(cell, gates, x, w);
     }
     const Tensor bias = shared_bias(cell, w), unit = unit_parameters(cell, w);
-    const Tensor h = states(h_first, {T + 1, B, H}, reverse, features);
+    const Tensor projection = as_rows(w.projection);
+    const std::int64_t projected = projection.defined() ? projection.size(0) : 0;
+    const Tensor h = states(projected ? Tensor() : h_first, {T + 1, B, H}, reverse, features);
     const Tensor c = layout.cell ? states(c_first, {T + 1, B, H}, reverse, features) : Tensor();
     const Tensor mask = as_rows(transition.mask), h_moves = as_rows(transition.h_moves),
                  c_moves = as_rows(transition.c_moves);
-    const Tensor seen = seen_states(layout, h, mask, reverse);
+    const Tensor seen = projected ? seen_projections(h_first, {T + 1, B, weights.size(1)}, reverse, features)
+                                  : seen_states(layout, h, mask, reverse);
     const Tensor masked = layout.second ? fresh({T, B, H}) : Tensor();
-    const std::size_t bytes = table.packed_bytes(cell, features.dtype(), H);
-    const Tensor kept = recorded || w.second.defined()
+    const std::size_t bytes = table.packed_bytes(cell, features.dtype(), H, projected);
+    const Tensor kept = recorded || w.second.defined() || projected
                             ? Tensor()
                             : kept_packed(weights, bytes, pack_recurrent, 1 + static_cast<int>(cell));
     const Tensor packed = kept.defined() ? kept : empty({static_cast<std::int64_t>(bytes)}, DType::u8, x.device());
@@ -479,11 +516,12 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
     run.is_packed = kept.defined();
     run.keeps_gates = recorded;
     run.steps = T, run.batch = B, run.units = H;
+    run.projected = projected;
     run.reverse = reverse;
     run.options = options;
     run.h_rate = transition.h_rate, run.c_rate = transition.c_rate;
     run.h_moves = data_or_null(h_moves), run.c_moves = data_or_null(c_moves);
-    run.weight = recurrent.data(), run.second = data_or_null(second);
+    run.weight = recurrent.data(), run.second = data_or_null(projected ? projection : second);
     run.packed = packed.data();
     run.shares = data_or_null(shares), run.share_of = shares.defined() ? x.data<std::int64_t>() : nullptr;
     run.gates = gates.data(), run.h = h.data(), run.c = data_or_null(c);
@@ -494,24 +532,25 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
         require(table.forward[static_cast<int>(cell)][static_cast<int>(features.dtype())], name_of(cell), x.device()),
         run);
 
-    out.y = slots_after(h, reverse);
+    const Tensor given = projected ? narrow(seen, 2, 0, projected) : h;
+    out.y = slots_after(given, reverse);
     if (lengths.defined()) out.y = where(running(lengths, T), out.y, Arg(Scalar(0.0)));
-    out.h_last = last_slot(h, reverse);
+    out.h_last = last_slot(given, reverse);
     if (layout.cell) out.c_last = last_slot(c, reverse);
     if (recorded) {
       const auto keep = [](const Tensor& t) { return t.defined() ? save_output(t) : SavedTensor(); };
       run.packed = nullptr;
       run.bias = nullptr;
-      s = Saved{cell,          keep(x),       keep(w.input), keep(recurrent), keep(second), keep(gates),
-                keep(h),       keep(c),       keep(seen),    keep(masked),    keep(unit),   keep(lengths),
-                keep(h_moves), keep(c_moves), keep(mask),    keep(w.table),   run};
+      s = Saved{cell,          keep(x),       keep(w.input), keep(recurrent), keep(second),     keep(gates),
+                keep(h),       keep(c),       keep(seen),    keep(masked),    keep(unit),       keep(lengths),
+                keep(h_moves), keep(c_moves), keep(mask),    keep(w.table),   keep(projection), run};
     }
   }
   if (!recorded) return out;
 
   record(name_of(cell), {out.y, out.h_last, out.c_last},
          {input, w.input, w.recurrent, w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first,
-          transition.probe, w.table},
+          transition.probe, w.table, w.projection},
          [s = std::move(s), apart = w.second.defined(), peepholes = w.peephole.defined()](Gradients& g) {
            const Tensor x = s.x.get(), like = s.input_weight.get();
            const auto fresh = [&](const Dims& shape) { return empty(shape, like.dtype(), like.device()); };
@@ -519,14 +558,14 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
            const Tensor dx = g.wants(0) ? fresh(x.shape()) : Tensor();
            const ParameterGradients d(s, g, apart, peepholes);
            Sweep sweep(s, g.of_output(0), g.of_output(1), layout_of(s.cell).cell ? g.of_output(2) : Tensor(), every);
-           sweep.run([&](const Stretch& part, const Tensor& dgates, bool first) {
+           sweep.run([&](const Stretch& part, const Tensor& dgates, const Tensor& dprojected, bool first) {
              if (dx.defined()) write_input_gradient(s, part, dgates, dx);
-             d.add(s, part, dgates, first);
+             d.add(s, part, dgates, dprojected, first);
            });
            d.finish(s);
            const Tensor gradients[] = {dx,         d.input,  d.first,  d.second, d.input_bias, d.recurrent_bias,
-                                       d.peephole, sweep.dh, sweep.dc, every,    d.table};
-           for (int i = 0; i < 11; ++i)
+                                       d.peephole, sweep.dh, sweep.dc, every,    d.table,      d.projection};
+           for (int i = 0; i < 12; ++i)
              if (g.wants(i)) g.give(i, gradients[i]);
          });
   return out;

@@ -16,6 +16,7 @@ struct RnnWeights {
   // [words, I], or undefined. Where there is one, x is int64 [T, B] and names rows of it: what a row gives the gates is
   // computed once, however often it comes.
   Tensor table;
+  Tensor projection;  // [features, H], or undefined: what the gates see of h, and the layer gives
 };
 
 // How a step's result becomes the state. No gradient reaches any of it.
@@ -27,13 +28,13 @@ struct RnnTransition {
 };
 
 struct RnnStates {
-  Tensor y;       // [T, B, H]: h after each time, 0 beyond a sequence's length
-  Tensor h_last;  // [B, H]: h after all
-  Tensor c_last;  // likewise, undefined without a cell state
+  Tensor y;       // [T, B, H]: h, or its projection, after each time, 0 beyond a sequence's length
+  Tensor h_last;  // [B, H]: the same after all
+  Tensor c_last;  // [B, H], undefined without a cell state
 };
 
-// x: [T, B, I]. h and c: first states [B, H], undefined for zeros. lengths: int64 [B] of 1 … T, undefined: all are T;
-// no state moves beyond a sequence's end, and a reverse run begins there.
+// x: [T, B, I]. h and c: first states [B, H] (a projected h: [B, features]), undefined for zeros. lengths: int64 [B] of
+// 1 … T, undefined: all are T; no state moves beyond a sequence's end, and a reverse run begins there.
 RnnStates rnn(RnnCell cell, const Tensor& x, const RnnWeights& weights, const Tensor& h, const Tensor& c,
               const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition);
 

@@ -1716,6 +1716,7 @@ def _rnn(
     c_moves: Tensor | None,
     mask: Tensor | None,
     probe: Tensor | None,
+    projection: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]: ...
 def _rnn_program(
     cell: _CellProgram,

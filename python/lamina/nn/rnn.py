@@ -67,7 +67,7 @@ class LSTM(Layers):
     coupled    f = 1 − i
     full_gate_recurrence   i, f and o also see i, f and o of the step before (0 at first), through weight_gates
     forget_bias   what the forget gates' biases sum to at first
-    proj_size  h ← P (o ⊙ tanh(c)), of proj_size features, through weight_hr. It saves weights, not time
+    proj_size  h ← P (o ⊙ tanh(c)), of proj_size features, through weight_hr. It saves weights and time
     """
 
     def __init__(

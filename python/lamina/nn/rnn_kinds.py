@@ -182,7 +182,7 @@ def seen_by_gates(kind: Kind, weight: Tensor, gates: Tensor | None) -> tuple[Ten
     Full gate recurrence sees h, i, f and o; MUT3's r sees h and its z tanh(h). What a gate does not see has weight 0.
     """
     if gates is not None:
-        i, f, o = _C.split(gates, weight.shape[1])
+        i, f, o = _C.split(gates, gates.shape[1] // 3)
         none = _C.zeros_like(i)
         return _C.cat([weight, _C.cat([i, f, none, o])], 1), None
     if kind.cell == "mut3":

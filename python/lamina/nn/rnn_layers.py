@@ -125,9 +125,10 @@ class Recurrent(Module):
         probe: Tensor | None = None,
         weights: tuple[Tensor, Tensor] | None = None,
         table: Tensor | None = None,
+        projection: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """All h of one layer in one direction, and the last states; `weights` replace those of the input and of h, and
-        of a `table` x names the rows."""
+        """All h of one layer in one direction, and the last states; `weights` replace those of the input and of h, of a
+        `table` x names the rows, and a `projection` is what the gates see of h and callers get."""
 
         def parameter(name: str) -> Any:
             return getattr(self, f"{name}{suffix}")
@@ -174,6 +175,7 @@ class Recurrent(Module):
             moves[1],
             mask,
             probe,
+            projection,
         )
         return y, reached[: len(states)]
 
@@ -283,10 +285,20 @@ class Layers(Recurrent):
             shapes["weight_hr"] = (self.proj_size, self.hidden_size)
         return shapes
 
+    def _kernel_projects(self, like: Tensor) -> bool:
+        return self.kind.custom is None and like.device.type == "cpu"
+
     def _projected_direction(
-        self, x: Tensor, suffix: str, states: Sequence[Tensor | None], lengths: Tensor | None, reverse: bool
+        self,
+        x: Tensor,
+        suffix: str,
+        states: Sequence[Tensor | None],
+        lengths: Tensor | None,
+        reverse: bool,
+        table: Tensor | None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """The state is P m, and the gates see R P m: a sequence of m with the recurrent weight R P, projected at the end.
+        """The state is P m. The kernel makes it at each step; programs and CUDA run a sequence of m with the recurrent
+        weight R P, projected at the end.
 
         The first h need not be the projection of any m, so its share R h comes in beside the input of the first step.
         """
@@ -294,6 +306,8 @@ class Layers(Recurrent):
         weight_ih, weight_hh, projection = (
             getattr(self, f"{name}{suffix}") for name in ("weight_ih", "weight_hh", "weight_hr")
         )
+        if self._kernel_projects(x):
+            return self._direction(x, suffix, states, lengths, reverse, table=table, projection=projection)
         recurrent = weight_hh @ projection
         if h is not None:
             steps = x.shape[0]
@@ -345,12 +359,12 @@ class Layers(Recurrent):
             for direction, suffix in enumerate(self._suffixes(layer)):
                 place = layer * self.num_directions + direction
                 states = [None if s is None else s[place] for s in first]
+                table = embedding if layer == 0 else None
                 if self.proj_size:
-                    y, reached = self._projected_direction(x, suffix, states, lengths, direction == 1)
+                    y, reached = self._projected_direction(x, suffix, states, lengths, direction == 1, table)
                 else:
                     mask = self._mask(self.recurrent_dropout, self.hidden_size, x)
                     seen = None if probe is None else probe[place]
-                    table = embedding if layer == 0 else None
                     y, reached = self._direction(x, suffix, states, lengths, direction == 1, mask, seen, table=table)
                 outputs.append(y)
                 for collected, state in zip(last, reached, strict=True):
@@ -435,7 +449,8 @@ class Layers(Recurrent):
                 f"got {input.dtype} of shape {tuple(input.shape)}"
             )
         changed = self.input_dropout or self.recurrent_dropout or any(self.zoneout) or self.skip
-        other_ways = self.kind.custom is not None or self.kind.adds_input or self.proj_size or self.time_skip > 1
+        projects_apart = self.proj_size and not self._kernel_projects(embedding)
+        other_ways = self.kind.custom is not None or self.kind.adds_input or projects_apart or self.time_skip > 1
         return not (changed or other_ways) and embedding.shape[0] < input.numel()
 
     def _steps_first(self, input: Tensor, tokens: bool = False) -> tuple[Tensor, bool]:
