@@ -509,3 +509,12 @@ def test_types_and_values_are_pytorchs(dtype):
             assert_close(got, want.double().numpy(), dtype, 60, f"call {number}")
         else:
             np.testing.assert_array_equal(to_numpy(got), want.numpy(), err_msg=f"call {number}")
+
+
+def test_numpys_names_for_dim_and_keepdim():
+    x = lamina.arange(6.0).reshape(2, 3)
+    assert x.sum(axis=1, keepdims=True).tolist() == x.sum(1, True).tolist() == [[3], [12]]
+    assert lamina.softmax(x, axis=0).tolist() == lamina.softmax(x, 0).tolist()
+    assert lamina.cat([x, x], axis=1).tolist() == lamina.cat([x, x], 1).tolist()
+    with pytest.raises(TypeError, match="sum: argument 'axis' given twice"):
+        x.sum(dim=0, axis=1)

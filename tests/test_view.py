@@ -464,3 +464,43 @@ def test_a_view_beyond_its_base_is_not_written_with_gradients():
     view = h.as_strided((6,), (1,), 0)
     with pytest.raises(RuntimeError, match="reaches beyond the tensor it was taken from"):
         view.mul_(lamina.ones(1, requires_grad=True))
+
+
+# ---- the same bytes as another type ----
+
+
+@pytest.mark.parametrize(
+    "to", [lamina.uint8, lamina.float16, lamina.int32, lamina.float32, lamina.int64, lamina.float64], ids=str
+)
+@pytest.mark.parametrize("source", [lamina.uint8, lamina.float16, lamina.int32, lamina.float64], ids=str)
+def test_bytes_as_another_type(source, to):
+    whole = lamina.arange(3 * 5 * 8).to(source).reshape(3, 5, 8)
+    for x in (whole, whole[1:, ::2], whole.transpose(0, 1), whole[:, :, :0], whole.reshape(-1)):
+        got = x.view(to)
+        expected = x.numpy().view(str(to).removeprefix("lamina."))
+        assert got.dtype is to and got.data_ptr() == x.data_ptr() and got.shape == expected.shape
+        np.testing.assert_array_equal(got.numpy(), expected)
+
+
+def test_bytes_are_shared_both_ways():
+    x = lamina.ones(4)
+    x.view(dtype=lamina.int32)[1] = 0x40000000
+    assert x.tolist() == [1, 2, 1, 1] and x._version == 1
+    assert x.view(lamina.float32).data_ptr() == x.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("x", "to", "message"),
+    [
+        (lamina.ones(2, 3), lamina.float64, "view: rows of 3 float32 are no whole number of float64"),
+        (lamina.ones(2, 3).t(), lamina.float16, r"view: .*without gaps, got shape \(3, 2\) and strides \(1, 3\)"),
+        (lamina.ones(3, 3)[:, :2], lamina.float64, "view: stride 3 of dimension 0 in float32 is no whole number"),
+        (lamina.ones(3)[1:], lamina.int64, "view: byte 4 of the storage, where the tensor begins, is not aligned"),
+        (lamina.tensor(1.0), lamina.uint8, "view: .*without gaps"),
+        (lamina.ones(2), lamina.bool, "view: bytes of float32 need not be True or False"),
+        (lamina.ones(2, requires_grad=True), lamina.int32, "view: bytes of a tensor that requires grad"),
+    ],
+)
+def test_bytes_that_make_no_such_type(x, to, message):
+    with pytest.raises(ValueError, match=message):
+        x.view(to)

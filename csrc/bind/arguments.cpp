@@ -52,6 +52,12 @@ Arguments::Arguments(const char* function, const Signature& signature, PyObject*
   fill(1, count, signature.positional, args, nargs, keywords);
 }
 
+// NumPy's names for two parameters are understood, as PyTorch does.
+static const char* without_synonym(const char* name) {
+  if (std::strcmp(name, "axis") == 0) return "dim";
+  return std::strcmp(name, "keepdims") == 0 ? "keepdim" : name;
+}
+
 // Names from number `first` on are taken from the call.
 void Arguments::fill(int first, int count, int positional, PyObject* const* args, Py_ssize_t nargs,
                      PyObject* keywords) {
@@ -61,7 +67,7 @@ void Arguments::fill(int first, int count, int positional, PyObject* const* args
   for (Py_ssize_t k = 0; keywords && k < PyTuple_GET_SIZE(keywords); ++k) {
     const char* name = text_of(PyTuple_GET_ITEM(keywords, k));
     int i = first;
-    while (i < count && std::strcmp(names_[i], name) != 0) ++i;
+    while (i < count && std::strcmp(names_[i], name) != 0 && std::strcmp(names_[i], without_synonym(name)) != 0) ++i;
     check_as(ErrorKind::type, i < count, function_, ": unexpected argument '", name, "'");
     check_as(ErrorKind::type, !values_[i], function_, ": argument '", name, "' given twice");
     values_[i] = args[nargs + k];

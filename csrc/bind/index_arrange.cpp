@@ -34,8 +34,10 @@ PadMode pad_mode(const std::string& name) {
 }
 
 void bind_joins(py::module_& m) {
-  for (const char* name : {"cat", "concat", "concatenate"})
+  for (const char* name : {"cat", "concat", "concatenate"}) {
     m.def(name, &cat, py::arg("tensors"), py::arg("dim") = 0, ReleaseGil());
+    m.def(name, &cat, py::arg("tensors"), py::kw_only(), py::arg("axis"), ReleaseGil());
+  }
   m.def("stack", &stack, py::arg("tensors"), py::arg("dim") = 0, ReleaseGil());
   m.def("hstack", &hstack, py::arg("tensors"), ReleaseGil());
   m.def("vstack", &vstack, py::arg("tensors"), ReleaseGil());

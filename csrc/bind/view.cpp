@@ -22,7 +22,8 @@ void def_dims(const char* name, F f) {
 
 void bind_view(py::module_& m) {
   def_dims("reshape", &reshape);
-  def_dims("view", &view);
+  def_method("view", py::overload_cast<const Tensor&, DType>(&view), py::arg("dtype"));
+  def_dims("view", py::overload_cast<const Tensor&, const Dims&>(&view));
   def_dims("permute", &permute);
   def_dims("expand", &expand);
   def_dims("broadcast_to", &expand);

@@ -97,6 +97,32 @@ Tensor view(const Tensor& t, const Dims& asked) {
   return make_view("view", t, shape, *strides, 0, back_to_shape(t));
 }
 
+Tensor view(const Tensor& t, DType dtype) {
+  if (dtype == t.dtype()) return view(t, t.shape());
+  check(!needs_grad(t), "view: bytes of a tensor that requires grad have no gradient; detach() it first");
+  check(dtype != DType::b8, "view: bytes of ", name_of(t.dtype()), " need not be True or False; compare them with 0");
+  const auto from = static_cast<std::int64_t>(t.item_size()), to = static_cast<std::int64_t>(item_size(dtype));
+  check(t.offset_bytes() % to == 0, "view: byte ", t.offset_bytes(),
+        " of the storage, where the tensor begins, is not aligned to ", name_of(dtype));
+  Dims shape = t.shape(), strides = t.strides();
+  if (from != to) {
+    const int last = t.ndim() - 1;
+    check(last >= 0 && (strides[last] == 1 || shape[last] == 1), "view: ", name_of(t.dtype()), " as ", name_of(dtype),
+          " needs a last dimension without gaps, got shape ", shape, " and strides ", strides);
+    check(shape[last] * from % to == 0, "view: rows of ", shape[last], ' ', name_of(t.dtype()),
+          " are no whole number of ", name_of(dtype));
+    shape[last] = shape[last] * from / to;
+    strides[last] = 1;
+    for (int i = 0; i < last; ++i) {
+      check(strides[i] * from % to == 0 || shape[i] == 1, "view: stride ", strides[i], " of dimension ", i, " in ",
+            name_of(t.dtype()), " is no whole number of ", name_of(dtype));
+      strides[i] = strides[i] * from / to;
+    }
+  }
+  count(shape);
+  return Tensor(new TensorImpl(t.impl()->storage, t.offset_bytes(), shape, strides, dtype));
+}
+
 bool viewable(const Tensor& t, const Dims& asked) {
   return strides_for(t, resolve_shape(t, asked, "view")).has_value();
 }

@@ -9,6 +9,7 @@ namespace lamina {
 Tensor permute(const Tensor& t, const Dims& order);
 Tensor transpose(const Tensor& t, std::int64_t a, std::int64_t b);
 Tensor view(const Tensor& t, const Dims& shape);     // one size may be -1; an error when memory does not allow it
+Tensor view(const Tensor& t, DType dtype);           // the same bytes, read as another type; without a gradient
 bool viewable(const Tensor& t, const Dims& shape);   // would view() succeed?
 Tensor reshape(const Tensor& t, const Dims& shape);  // copies when memory does not allow a view
 Tensor flatten(const Tensor& t, std::int64_t start, std::int64_t end);
