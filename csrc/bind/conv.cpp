@@ -59,15 +59,17 @@ template <int dims>
 PyObject* conv_function(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* keywords) {
   const char* op = kConvNames[dims - 1];
   return guarded(op, [&] {
-    const Arguments a(op,
-                      {"input", "weight", "bias", "stride", "padding", "dilation", "groups", "activation", "residual"},
-                      7, args, nargs, keywords);
+    const Arguments a(
+        op,
+        {"input", "weight", "bias", "stride", "padding", "dilation", "groups", "activation", "residual", "max_pool"}, 7,
+        args, nargs, keywords);
     const Tensor x = a.tensor(0), weight = a.tensor(1), bias = optional_tensor(a, 2), residual = optional_tensor(a, 8);
     ConvOptions options{.stride = dims_or(a, 3, 1), .dilation = dims_or(a, 5, 1)};
     read_padding(op, a.get(4), options);
     if (a.get(6)) options.groups = a.integer(6);
     const std::optional<UnaryOp> activation = activation_named(a, 7);
-    return run(x, weight, [&] { return conv(dims, x, weight, bias, options, activation, residual); });
+    const auto convolve = a.flag(9, false) ? conv_max_pool : conv;
+    return run(x, weight, [&] { return convolve(dims, x, weight, bias, options, activation, residual); });
   });
 }
 
@@ -96,11 +98,14 @@ ConvAlgorithm algorithm_named(const std::string& name) {
 
 void bind_conv(py::module_& m) {
   constexpr const char* parameters =
-      "input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation=None, residual=None";
+      "input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation=None, residual=None, "
+      "max_pool=False";
   constexpr const char* doc =
       "activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, "
       "kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. activation: the name of "
-      "an element-wise function.";
+      "an element-wise function. max_pool: of every 2 neighbouring outputs in each dimension only the largest stays, "
+      "as "
+      "after max_pool of kernel_size 2; in the plane in the same kernel where that is worth one.";
   add_function(m, "conv1d", parameters, doc, conv_function<1>);
   add_function(m, "conv2d", parameters, doc, conv_function<2>);
   add_function(m, "conv3d", parameters, doc, conv_function<3>);

@@ -3,6 +3,7 @@
 
 #include "core/scratch.h"
 #include "cpu/conv_epilogue.h"
+#include "cpu/pool_halves.h"
 #include "cpu/team.h"
 
 namespace lamina {
@@ -36,29 +37,61 @@ T sum_of(const T* x, std::int64_t n) {
   return sum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
-// Every plane (one channel of one image) is summed by itself; the sums of a channel are joined in the order of the
-// batch.
+// Every plane (one channel of one image) is summed by itself, by plane(i, where its sum goes, or null); the sums of a
+// channel are joined in the order of the batch.
+template <class T, class Plane>
+void for_planes_of(std::int64_t batch, std::int64_t channels, std::int64_t size, void* dbias, Plane plane) {
+  const std::int64_t planes = batch * channels;
+  T* const sums = dbias ? static_cast<T*>(scratch(Scratch::conv, planes * sizeof(T))) : nullptr;
+  parallel_for(planes, 1 + kBiasRun / size, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) plane(i, sums ? sums + i : nullptr);
+  });
+  for (std::int64_t c = 0; sums && c < channels; ++c) {
+    double total = 0;
+    for (std::int64_t n = 0; n < batch; ++n) total += sums[n * channels + c];
+    static_cast<T*>(dbias)[c] = static_cast<T>(total);
+  }
+}
+
 template <class T>
 void bias_gradient(const ConvBiasGradient& g, Inner derivative) {
-  const std::int64_t planes = g.batch * g.channels;
-  T* const sums = g.dbias ? static_cast<T*>(scratch(Scratch::conv, planes * sizeof(T))) : nullptr;
-  parallel_for(planes, 1 + kBiasRun / g.size, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const T* dz = static_cast<const T*>(g.dy) + i * g.size;
-      if (derivative) {
-        T* const to = static_cast<T*>(g.dz) + i * g.size;
-        void* const operands[] = {to, const_cast<T*>(dz), const_cast<T*>(static_cast<const T*>(g.saved) + i * g.size)};
-        derivative(operands, g.size, nullptr);
-        dz = to;
-      }
-      if (sums) sums[i] = sum_of(dz, g.size);
+  for_planes_of<T>(g.batch, g.channels, g.size, g.dbias, [&](std::int64_t i, T* sum) {
+    const T* dz = static_cast<const T*>(g.dy) + i * g.size;
+    if (derivative) {
+      T* const to = static_cast<T*>(g.dz) + i * g.size;
+      void* const operands[] = {to, const_cast<T*>(dz), const_cast<T*>(static_cast<const T*>(g.saved) + i * g.size)};
+      derivative(operands, g.size, nullptr);
+      dz = to;
     }
+    if (sum) *sum = sum_of(dz, g.size);
   });
-  for (std::int64_t c = 0; sums && c < g.channels; ++c) {
-    double total = 0;
-    for (std::int64_t n = 0; n < g.batch; ++n) total += sums[n * g.channels + c];
-    static_cast<T*>(g.dbias)[c] = static_cast<T>(total);
-  }
+}
+
+template <class T>
+T sum_of_passed(const T* dy, const std::uint8_t* positions, std::int64_t n) {
+  Vec<T> total(T(0));
+  for_vectors<Vec<T>::width>(n, [&](std::int64_t i, int lanes) {
+    const Vec<T> place = from_bytes<T>(positions + i, lanes);
+    total = total + select(place < Vec<T>(T(kPooledAway)), load(dy + i, lanes), Vec<T>(T(0)));
+  });
+  return sum(total);
+}
+
+template <class T>
+void pooled_gradient(const ConvPooledGradient& g) {
+  const PoolAxis rows{g.height, g.height / 2, 2, 2}, columns{g.width, g.width / 2, 2, 2};
+  const Pool plane{1, {{}, rows, columns}};
+  const std::int64_t size = g.height * g.width, left = plane_out(plane);
+  for_planes_of<T>(g.batch, g.channels, size, g.dbias, [&](std::int64_t i, T* sum) {
+    const T* const dy = static_cast<const T*>(g.dy) + i * left;
+    const std::uint8_t* const positions = g.positions + i * left;
+    if (sum) *sum = sum_of_passed(dy, positions, left);
+    if (g.dz) max_grad_two_by_two(plane, dy, positions, static_cast<T*>(g.dz) + i * size);
+  });
+}
+
+void pooled_gradient_of(ConvPooledGradient g) {
+  g.dtype == DType::f64 ? pooled_gradient<double>(g) : pooled_gradient<float>(g);
 }
 
 void bias_gradient_of(ConvBiasGradient g) {
@@ -73,6 +106,7 @@ void bias_gradient_of(ConvBiasGradient g) {
 
 void fill_conv(ConvTable& t) {
   t.bias_gradient = bias_gradient_of;
+  t.pooled_gradient = pooled_gradient_of;
   fill_conv_im2col(t);
   fill_conv_depthwise(t);
   fill_conv_direct(t);

@@ -83,24 +83,42 @@ template <class T>
     }
 }
 
+// Its sums as tile[r][l][width].
 template <class T>
 using DirectTile = void (*)(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets, std::int64_t line,
-                            const Gather<T>& g, const Landing& at);
+                            T* tile);
 
 template <class T, int R, int L, int V>
-void direct_tile(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets, std::int64_t line,
-                 const Gather<T>& g, const Landing& at) {
+void direct_tile(std::int64_t depth, const T* a, const T* b, const std::int64_t* offsets, std::int64_t line, T* tile) {
   constexpr int W = Vec<T>::width;
   Vec<T> sums[R][L][V];
   gather_sums<T, R, L, V>(depth, a, b, offsets, line, sums);
-  alignas(64) T tile[R][L][V * W];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int l = 0; l < L; ++l)
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sums[r][l][v].store(tile[r][l] + v * W);
-  land(tile[0][0], R, L, V * W, g, at);
+      for (int v = 0; v < V; ++v) sums[r][l][v].store(tile + ((r * L + l) * V + v) * W);
+}
+
+// The same for what is left of two lines of so many columns: at.to, at.row and at.n are those of the pooled result.
+template <bool kept, class T>
+[[gnu::noinline]] void land_pooled(const T* upper, const T* lower, int rows, int width, const Gather<T>& g,
+                                   const Landing& at) {
+  using V = Vec<T>;
+  const Finish<T> finish = g.finish;
+  for (int r = 0; r < rows; ++r, upper += width, lower += width) {
+    const V shift = finish.shift_of(at.channel + r);
+    const std::int64_t to = at.to + r * at.row;
+    for_vectors<V::width>(at.n, [&](std::int64_t i, int lanes) {
+      V a, b, c, d;
+      load_pairs(upper + 2 * i, lanes, a, b);
+      load_pairs(lower + 2 * i, lanes, c, d);
+      const Largest<T> best = largest_finished<kept>(finish, shift, a, b, c, d);
+      store(best.value, g.result + to + i, lanes);
+      if constexpr (kept) to_bytes(best.position, g.pooling.positions + to + i, lanes);
+    });
+  }
 }
 
 // So many vectors, and lines where these alone leave accumulators idle, go with R rows into the registers.
@@ -108,12 +126,15 @@ constexpr int kMostRows = 6;
 constexpr int most_vectors(int rows) { return rows <= 3 ? 4 : rows <= 4 ? 3 : 2; }
 constexpr int lines_together(int rows, int vectors) { return rows > 1 ? 1 : vectors > 2 ? 2 : 4; }
 
+constexpr int kTileVectors = 12;  // of any tile, at most
+
 template <class T>
 struct DirectTiles {
   DirectTile<T> at[kMostRows][4][2];  // [1]: several lines
 };
 template <class T, int R = kMostRows, int V = most_vectors(kMostRows)>
 constexpr void list_tiles(DirectTiles<T>& list) {
+  static_assert(R * V * lines_together(R, V) <= kTileVectors);
   list.at[R - 1][V - 1][0] = direct_tile<T, R, 1, V>;
   if constexpr (lines_together(R, V) > 1) list.at[R - 1][V - 1][1] = direct_tile<T, R, lines_together(R, V), V>;
   if constexpr (V > 1)
@@ -164,7 +185,7 @@ class Direct {
     // One image at a time, cut into boxes whose source stays near.
     std::int64_t wanted = most(1, kPatchElements / g->channels);
     for (;; wanted /= 2) {
-      boxes_ = Boxes(frame_, 1, wanted);
+      boxes_ = Boxes(frame_, 1, wanted, g->pooling.unit());
       patch_ = Patch(frame_, boxes_.size);
       if (wanted == 1 || patch_.size * g->channels <= 2 * kPatchElements) break;
     }
@@ -228,22 +249,37 @@ class Direct {
     constexpr int W = Vec<T>::width;
     const Gather<T>& g = g_[grid];
     const Axis &a = g.grid.axis[0], &b = g.grid.axis[1], &c = g.grid.axis[2];
-    const std::int64_t row = rows_.begin(panel), result = g.grid.result(), depth = g.channels * g.grid.taps();
+    const std::int64_t row = rows_.begin(panel), result = g.pooling.plane(g.grid), depth = g.channels * g.grid.taps();
     const int rows = static_cast<int>(rows_.begin(panel + 1) - row);
     const std::int64_t first_row = image % g.groups * g.rows + row;
     const T* const weights = weights_[grid] + first_row * depth;
     const std::int64_t layer = a.out_first + (box.first[0] + x) * a.out_step, line = c.result * b.out_step;
+    alignas(64) T tile[2][kTileVectors * W];
     for (std::int64_t z = 0; z < box.count[2];) {
-      const int vectors = static_cast<int>(least(most_vectors(rows), ceil_div(box.count[2] - z, W)));
+      int vectors = static_cast<int>(least(most_vectors(rows), ceil_div(box.count[2] - z, W)));
+      if (W == 1 && g.pooling.on) vectors -= vectors % 2;  // no window is cut
       const int lines = lines_together(rows, vectors);
       const DirectTile<T>(&tiles)[2] = kDirectTiles<T>.at[rows - 1][vectors - 1];
       Landing at{first_row, 0, result, line, c.out_step, least(vectors * W, box.count[2] - z)};
       for (std::int64_t y = 0; y < box.count[1];) {
+        const T* const seen = patch + y * patch_.stride[1] + z;
+        if (g.pooling.on) {
+          for (int i = 0; i < 2; ++i)
+            tiles[0](depth, weights, seen + i * patch_.stride[1], offsets_[grid], patch_.stride[1], tile[i]);
+          at.n = least(vectors * W, box.count[2] - z) / 2;
+          at.to = (image * g.rows + row) * result + (box.first[1] + y) / 2 * g.pooling.columns(g.grid) +
+                  (box.first[2] + z) / 2;
+          (g.pooling.positions ? land_pooled<true, T> : land_pooled<false, T>)(tile[0], tile[1], rows, vectors * W, g,
+                                                                               at);
+          y += 2;
+          continue;
+        }
         const bool several = lines > 1 && box.count[1] - y >= lines;
         at.to = (image * g.rows + row) * result +
                 (layer * b.result + b.out_first + box.first[1] * b.out_step) * c.result + y * line + c.out_first +
                 (box.first[2] + z) * c.out_step;
-        tiles[several](depth, weights, patch + y * patch_.stride[1] + z, offsets_[grid], patch_.stride[1], g, at);
+        tiles[several](depth, weights, seen, offsets_[grid], patch_.stride[1], tile[0]);
+        land(tile[0], rows, several ? lines : 1, vectors * W, g, at);
         y += several ? lines : 1;
       }
       z += vectors * W;
@@ -275,6 +311,7 @@ void fill_conv_direct(ConvTable& t) {
   constexpr int direct = static_cast<int>(ConvAlgorithm::direct),
                 depthwise = static_cast<int>(ConvAlgorithm::depthwise);
   t.forward[direct] = t.forward[depthwise] = gather_forward<InPlace>;
+  t.forward_pooled[direct] = t.forward_pooled[depthwise] = gather_pooled<InPlace>;
   t.data_gradient[direct] = gather_gradient<InPlace>;
   t.data_gradient[depthwise] = [](ConvDataGradient f) {
     if (!StridedDepthwiseGradient<float>::takes(f.shape)) return gather_gradient<InPlace>(f);

@@ -2,10 +2,40 @@
 #pragma once
 #include "cpu/conv_epilogue.h"
 #include "cpu/conv_grid.h"
+#include "cpu/pool_halves.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
 namespace {
+
+// A result that is pooled (ConvPooledForward). Its grid has an even number of rows and columns.
+struct Pooling {
+  bool on = false;
+  std::uint8_t* positions = nullptr;
+
+  std::int64_t unit() const { return on ? 2 : 1; }  // of boxes: no window is cut
+  // Of one channel of the result.
+  std::int64_t plane(const Grid& g) const { return on ? rows(g) * columns(g) : g.result(); }
+  std::int64_t rows(const Grid& g) const { return g.axis[1].result / 2; }
+  std::int64_t columns(const Grid& g) const { return g.axis[2].result / 2; }
+};
+
+// What is left of four sums.
+template <bool kept, class T>
+LAMINA_INLINE Largest<T> largest_finished(const Finish<T>& finish, Vec<T> shift, Vec<T> a, Vec<T> b, Vec<T> c,
+                                          Vec<T> d) {
+  const Vec<T> zero(T(0));
+  if constexpr (!kept) {
+    const Vec<T> value = largest_of<false>(a, b, c, d).value + shift;
+    return {finish.relu ? formula::relu_op::f(value, nullptr) : value, zero};
+  }
+  Largest<T> best = largest_of<true>(a + shift, b + shift, c + shift, d + shift);
+  if (finish.relu) {
+    best.position = select(best.value > zero, best.position, Vec<T>(T(kPooledAway)));
+    best.value = formula::relu_op::f(best.value, nullptr);
+  }
+  return best;
+}
 
 template <class T>
 struct Gather {
@@ -17,6 +47,7 @@ struct Gather {
   Finish<T> finish;
   bool weights_lie_in_order;  // row by row, as k runs
   bool finish_apart;          // the result is complete only after several grids
+  Pooling pooling = {};
 };
 
 // Panels of the weights as a tile reads them: to[k][row], k running over (channel, tap), for every panel of rows of
@@ -45,9 +76,11 @@ constexpr std::int64_t kNearElements = 1 << 20;
 constexpr int kGridsTogether = 4;  // at most, in one call of an algorithm
 
 template <class Algorithm, class T>
-void forward_as(const ConvForward& f) {
+void forward_as(const ConvForward& f, const Pooling& pooling = {}) {
   const ConvShape& s = f.shape;
-  const Gather<T> g{forward_grid(s),
+  Grid grid = forward_grid(s);
+  for (int d = 1; pooling.on && d < kConvDims; ++d) grid.axis[d].count -= grid.axis[d].count % 2;
+  const Gather<T> g{grid,
                     s.batch,
                     s.groups,
                     s.group_in(),
@@ -58,7 +91,8 @@ void forward_as(const ConvForward& f) {
                     static_cast<T*>(f.y),
                     Finish<T>(f.epilogue),
                     true,
-                    false};
+                    false,
+                    pooling};
   Algorithm::run(&g, 1);
 }
 
@@ -105,6 +139,12 @@ void gradient_as(const ConvDataGradient& f) {
 template <class Algorithm>
 void gather_forward(ConvForward f) {
   f.shape.dtype == DType::f64 ? forward_as<Algorithm, double>(f) : forward_as<Algorithm, float>(f);
+}
+template <class Algorithm>
+void gather_pooled(ConvPooledForward f) {
+  const Pooling pooling{true, f.positions};
+  f.conv.shape.dtype == DType::f64 ? forward_as<Algorithm, double>(f.conv, pooling)
+                                   : forward_as<Algorithm, float>(f.conv, pooling);
 }
 template <class Algorithm>
 void gather_gradient(ConvDataGradient f) {

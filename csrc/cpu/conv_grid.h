@@ -115,19 +115,20 @@ struct Box {
   std::int64_t columns() const { return count[0] * count[1] * count[2]; }
 };
 
-// All columns cut into boxes of about `wanted`; whole rows where they fit, whole images where these do. Depends on the
-// shape alone.
+// All columns cut into boxes of about `wanted`; whole rows where they fit, whole images where these do, and in the
+// plane `unit` rows or columns at least. Depends on the shape alone.
 struct Boxes {
   std::int64_t batch, images, pieces_of_batch;
   std::int64_t count[kConvDims], pieces[kConvDims], size[kConvDims];
 
-  Boxes(const Grid& g, std::int64_t batch, std::int64_t wanted) : batch(batch) {
+  Boxes(const Grid& g, std::int64_t batch, std::int64_t wanted, std::int64_t unit = 1) : batch(batch) {
     std::int64_t room = wanted;
     for (int d = kConvDims - 1; d >= 0; --d) {
       count[d] = g.axis[d].count;
-      const std::int64_t most_here = most(1, least(count[d], room));
-      pieces[d] = ceil_div(count[d], most_here);
-      size[d] = ceil_div(count[d], pieces[d]);
+      const std::int64_t step = d > 0 ? unit : 1, steps = ceil_div(count[d], step);
+      const std::int64_t most_here = most(1, least(steps, room / step));
+      pieces[d] = ceil_div(steps, most_here);
+      size[d] = ceil_div(steps, pieces[d]) * step;
       room = pieces[d] == 1 ? room / count[d] : 1;
     }
     const std::int64_t most_images = most(1, least(batch, room));

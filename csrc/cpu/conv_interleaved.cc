@@ -101,10 +101,10 @@ class Interleaved {
         panels_(ceil_div(g.rows, kMostRows)),
         rows_(g.rows, panels_),
         blocks_(ceil_div(g.batch, kImages)),
-        boxes_(g.grid, 1, g.grid.columns()) {
+        boxes_(g.grid, 1, g.grid.columns(), g.pooling.unit()) {
     for (int d = 0; d < kConvDims; ++d) axis_[d] = Ascending(g.grid.axis[d]);
     for (std::int64_t wanted = g.grid.columns(); wanted > 1; wanted /= 2) {
-      boxes_ = Boxes(g.grid, 1, wanted);
+      boxes_ = Boxes(g.grid, 1, wanted, g.pooling.unit());
       if (patch_elements() <= kPatchElements && (pieces() >= kFewestPieces || wanted <= g.grid.axis[2].count)) break;
     }
   }
@@ -115,7 +115,7 @@ class Interleaved {
                          static_cast<double>(g_.grid.columns()) * static_cast<double>(depth_);
     const int team = team_for(flops, pieces());
     const std::int64_t a_size = round(g_.groups * g_.rows * depth_), patch_size = round(patch_elements()),
-                       line_size = round(kMostRows * line_pitch());
+                       line_size = round(kMostRows * line_pitch() * g_.pooling.unit());
     float* const memory =
         static_cast<float*>(scratch(Scratch::conv, (a_size + (patch_size + line_size) * team) * sizeof(float)));
     pack_weights(memory);
@@ -171,11 +171,19 @@ class Interleaved {
     const std::int64_t source_image = g_.groups * g_.channels * g_.grid.source();
     interleave(patch, g_.source + first * source_image + group * g_.channels * g_.grid.source(), size, sight,
                g_.channels, source_image, images);
+    weights += group * g_.rows * depth_;
     for (std::int64_t panel = 0; panel < panels_; ++panel)
       for (std::int64_t x = 0; x < box.count[0]; ++x)
         for (std::int64_t y = 0; y < box.count[1]; ++y) {
-          sum_line(box, sight, x, y, panel, weights + group * g_.rows * depth_, patch, line);
-          put_line(box, x, y, first, images, group, panel, line);
+          sum_line(box, sight, x, y, panel, weights, patch, line);
+          if (!g_.pooling.on) {
+            put_line(box, x, y, first, images, group, panel, line);
+            continue;
+          }
+          float* const lower = line + kMostRows * line_pitch();
+          sum_line(box, sight, x, ++y, panel, weights, patch, lower);
+          g_.pooling.positions ? put_pooled<true>(box, y / 2, first, images, group, panel, line, lower)
+                               : put_pooled<false>(box, y / 2, first, images, group, panel, line, lower);
         }
   }
 
@@ -246,6 +254,41 @@ class Interleaved {
     }
   }
 
+  // Of two lines what is left, line `row` of the box's share of the result. Overwrites them.
+  template <bool kept>
+  void put_pooled(const Box& box, std::int64_t row, std::int64_t first, int images, std::int64_t group,
+                  std::int64_t panel, float* upper, float* lower) const {
+    using V = Vec<float>;
+    constexpr int W = V::width;
+    const Finish<float> finish = g_.finish;
+    const std::int64_t width = g_.pooling.columns(g_.grid), plane = g_.pooling.plane(g_.grid),
+                       image = g_.groups * g_.rows * plane, n = box.count[2] / 2;
+    const int lanes = static_cast<int>(least(W, n));
+    for (std::int64_t r = rows_.begin(panel); r < rows_.begin(panel + 1); ++r) {
+      const std::int64_t channel = group * g_.rows + r;
+      const V shift = finish.shift_of(channel);
+      for (std::int64_t z = 0; z < n; ++z) {
+        const float *const a = upper + 2 * z * kImages, *const b = lower + 2 * z * kImages;
+        const Largest<float> best =
+            largest_finished<kept>(finish, shift, V::load(a), V::load(a + kImages), V::load(b), V::load(b + kImages));
+        best.value.store(upper + z * kImages);
+        if constexpr (kept) best.position.store(lower + z * kImages);
+      }
+      const std::int64_t to = first * image + channel * plane + (box.first[1] / 2 + row) * width + box.first[2] / 2;
+      for (std::int64_t z = 0; z < n; z += W) {
+        const std::int64_t at = n < W ? 0 : least(z, n - W);
+        V columns[W];
+        load_transposed(upper + at * kImages, kImages, columns);
+        for (int i = 0; i < images; ++i) store(columns[i], g_.result + to + i * image + at, lanes);
+        if constexpr (!kept) continue;
+        load_transposed(lower + at * kImages, kImages, columns);
+        for (int i = 0; i < images; ++i) to_bytes(columns[i], g_.pooling.positions + to + i * image + at, lanes);
+      }
+      upper += line_pitch();
+      lower += line_pitch();
+    }
+  }
+
   const Gather<float>& g_;
   const std::int64_t depth_, panels_;
   const Cut rows_;
@@ -266,6 +309,7 @@ struct SideBySide {
 void fill_conv_interleaved(ConvTable& t) {
   constexpr int i = static_cast<int>(ConvAlgorithm::interleaved);
   t.forward[i] = [](ConvForward f) { forward_as<SideBySide, float>(f); };
+  t.forward_pooled[i] = [](ConvPooledForward f) { forward_as<SideBySide, float>(f.conv, {true, f.positions}); };
   t.data_gradient[i] = [](ConvDataGradient g) { gradient_as<SideBySide, float>(g); };
 }
 

@@ -5,6 +5,7 @@
 #include "core/scratch.h"
 #include "cpu/conv_interleaved.h"
 #include "cpu/gemm_micro.h"
+#include "simd/interleave.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -56,8 +57,10 @@ constexpr Tile kTiles[kMostTaps][2] = {{tile<1, 1>, tile<rows_together(1), 1>},
 
 class InterleavedWeight {
  public:
-  explicit InterleavedWeight(const ConvWeightGradient& f)
+  // `positions`: of a pooled convolution, or null.
+  InterleavedWeight(const ConvWeightGradient& f, const std::uint8_t* positions)
       : f_(f),
+        positions_(positions),
         s_(f.shape),
         grid_(forward_grid(s_)),
         depth_(s_.group_in() * s_.taps()),
@@ -110,21 +113,59 @@ class InterleavedWeight {
   void segment(std::int64_t index, std::int64_t group, float* x, float* dy, float* sums, float* total) const {
     zero_spilling(sums, s_.group_out() * depth_ * kImages);
     const std::int64_t places = s_.out_size(), channels = s_.group_in();
+    const std::int64_t left = positions_ ? s_.out[1] / 2 * (s_.out[2] / 2) : places;  // of a channel
+    if (positions_) zero_spilling(dy, s_.group_out() * places * kImages);  // a last line or column is in no window
     const Sight all[kConvDims] = {{0, 1}, {0, 1}, {0, places}};
-    const std::int64_t in_image = s_.in_channels * s_.in_size(), out_image = s_.out_channels * places;
+    const std::int64_t in_image = s_.in_channels * s_.in_size(), out_image = s_.out_channels * left;
     const Cut cut(blocks_, segments_);
     for (std::int64_t block = cut.begin(index); block < cut.begin(index + 1); ++block) {
       const std::int64_t first = block * kImages;
       const int images = static_cast<int>(least(kImages, s_.batch - first));
       const float* const x0 = static_cast<const float*>(f_.x) + first * in_image + group * channels * s_.in_size();
-      const float* const dy0 = static_cast<const float*>(f_.dy) + first * out_image + group * s_.group_out() * places;
+      const std::int64_t dy0 = first * out_image + group * s_.group_out() * left;
       for (std::int64_t c = 0; c < channels; ++c)
         interleave(x + c * plane_, x0 + c * s_.in_size(), s_.in, sight_, 1, in_image, images);
-      for (std::int64_t o = 0; o < s_.group_out(); ++o)
-        interleave(dy + o * places * kImages, dy0 + o * places, {1, 1, places}, all, 1, out_image, images);
+      for (std::int64_t o = 0; o < s_.group_out(); ++o) {
+        float* const to = dy + o * places * kImages;
+        const std::int64_t from = dy0 + o * left;
+        if (positions_)
+          spread_windows(to, static_cast<const float*>(f_.dy) + from, positions_ + from, out_image, images);
+        else
+          interleave(to, static_cast<const float*>(f_.dy) + from, {1, 1, places}, all, 1, out_image, images);
+      }
       for (std::int64_t c = 0; c < channels; ++c) add_channel(x + c * plane_, dy, sums + c * s_.taps() * kImages);
     }
     add_lanes(sums, s_.group_out() * depth_, total);
+  }
+
+  // Of one channel what was left of windows, put back to where it came from, among zeros: to[place][image].
+  void spread_windows(float* to, const float* dy, const std::uint8_t* positions, std::int64_t image_step,
+                      int images) const {
+    using V = Vec<float>;
+    constexpr int W = V::width;
+    const std::int64_t width = s_.out[2], lines = s_.out[1] / 2, n = width / 2;
+    const int lanes = static_cast<int>(least(W, n));
+    alignas(64) float values[W][W] = {}, places[W][W] = {};  // [image][column]
+    for (std::int64_t line = 0; line < lines; ++line, to += 2 * width * kImages)
+      for (std::int64_t z = 0; z < n; z += W) {
+        const std::int64_t at = n < W ? 0 : least(z, n - W), from = line * n + at;  // the last block reaches back
+        for (int i = 0; i < images; ++i) {
+          V::load(dy + from + i * image_step, lanes).store(values[i]);
+          from_bytes<float>(positions + from + i * image_step, lanes).store(places[i]);
+        }
+        V value[W], place[W];
+        load_transposed(values[0], W, value);
+        load_transposed(places[0], W, place);
+        float* upper = to + 2 * at * kImages;
+        for (int j = 0; j < lanes; ++j, upper += 2 * kImages) {
+          float* const lower = upper + width * kImages;
+          const auto here = [&](float k) { return select(place[j] == V(k), value[j], V(0.0f)); };
+          here(0).store(upper);
+          here(1).store(upper + kImages);
+          here(2).store(lower);
+          here(3).store(lower + kImages);
+        }
+      }
   }
 
   // total[i] = Σ over images of sums[i][image]; of sums there may be read a square more.
@@ -176,6 +217,7 @@ class InterleavedWeight {
   }
 
   const ConvWeightGradient& f_;
+  const std::uint8_t* const positions_;
   const ConvShape& s_;
   const Grid grid_;
   const std::int64_t depth_, blocks_, segments_;
@@ -187,9 +229,9 @@ class InterleavedWeight {
 }  // namespace
 
 void fill_conv_interleaved_weight(ConvTable& t) {
-  t.weight_gradient[static_cast<int>(ConvAlgorithm::interleaved)] = [](ConvWeightGradient f) {
-    InterleavedWeight(f).run();
-  };
+  constexpr int i = static_cast<int>(ConvAlgorithm::interleaved);
+  t.weight_gradient[i] = [](ConvWeightGradient f) { InterleavedWeight(f, nullptr).run(); };
+  t.weight_gradient_pooled[i] = [](ConvPooledWeightGradient f) { InterleavedWeight(f.conv, f.positions).run(); };
 }
 
 }  // namespace LAMINA_TARGET

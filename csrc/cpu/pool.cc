@@ -1,6 +1,7 @@
 // Max pooling.
 #include "kernels/pool.h"
 
+#include "cpu/pool_halves.h"
 #include "cpu/pool_line.h"
 
 namespace lamina {
@@ -13,34 +14,6 @@ bool is_two_by_two(const Pool& p) {
     return a.kernel == 2 && a.stride == 2 && a.padding == 0 && a.dilation == 1 && 2 * a.out <= a.in;
   };
   return d.kernel == 1 && d.stride == 1 && d.padding == 0 && halves(h) && halves(w);
-}
-
-template <class T, bool kept>
-LAMINA_INLINE void max_two_by_two(const Pool& p, const T* x, T* y, std::uint8_t* positions) {
-  using V = Vec<T>;
-  const PoolAxis &h = p.axis[1], &w = p.axis[2];
-  for (std::int64_t z = 0; z < p.axis[0].out; ++z)
-    for (std::int64_t o = 0; o < h.out; ++o, y += w.out, positions += kept ? w.out : 0) {
-      const T *upper = x + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
-      for_vectors<V::width>(
-          w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
-            V best, b, c, d;
-            load_pairs(upper + 2 * i, lanes, best, b);
-            load_pairs(lower + 2 * i, lanes, c, d);
-            if constexpr (!kept) return store(maximum(maximum(best, b), maximum(c, d)), y + i, lanes);
-            V position(0);
-            const auto challenge = [&](V v, T place) {
-              const Mask<T> won = beats(v, best);
-              best = select(won, v, best);
-              position = select(won, V(place), position);
-            };
-            challenge(b, 1);
-            challenge(c, 2);
-            challenge(d, 3);
-            store(best, y + i, lanes);
-            to_bytes(position, positions + i, lanes);
-          });
-    }
 }
 
 // The best so far of each output of a run and its position lie in memory, and one row of the windows after the other
@@ -115,27 +88,6 @@ void max_forward(Pool p, const void* in, void* out, std::uint8_t* positions) {
         for_joined<MaxJoin>(p, x, od, oh, [&](std::int64_t ow, int lanes, Vec<T> v) { store(v, y + ow, lanes); });
       }
   });
-}
-
-// Windows that do not touch: every element of dx is written once, in order.
-template <class T>
-LAMINA_INLINE void max_grad_two_by_two(const Pool& p, const T* dy, const std::uint8_t* positions, T* dx) {
-  using V = Vec<T>;
-  const PoolAxis &h = p.axis[1], &w = p.axis[2];
-  for (std::int64_t z = 0; z < p.axis[0].out; ++z) {
-    for (std::int64_t o = 0; o < h.out; ++o, dy += w.out, positions += w.out) {
-      T *upper = dx + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
-      for_vectors<V::width>(
-          w.out, [&](std::int64_t i, int lanes) __attribute__((always_inline)) {
-            const V g = load(dy + i, lanes), place = from_bytes<T>(positions + i, lanes);
-            const auto at = [&](T k) { return select(place == V(k), g, V(0)); };
-            store_pairs(at(0), at(1), upper + 2 * i, lanes);
-            store_pairs(at(2), at(3), lower + 2 * i, lanes);
-          });
-      for (std::int64_t i = 2 * w.out; i < w.in; ++i) upper[i] = lower[i] = 0;
-    }
-    for (std::int64_t i = (z * h.in + 2 * h.out) * w.in; i < (z + 1) * h.in * w.in; ++i) dx[i] = 0;
-  }
 }
 
 template <class T>

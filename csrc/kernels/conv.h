@@ -57,6 +57,16 @@ struct ConvForward {
   ConvEpilogue epilogue = {};
   const void* prepared = nullptr;  // what the algorithm's `prepare` makes of the weight; null: it has to do that itself
 };
+// The same, and of every 2 × 2 neighbours in the plane (conv2d's last two sizes, rounded down) only the largest stays:
+// what is pooled is never written out. No residual, no z, and no activation but ReLU; not for transposed ones.
+struct ConvPooledForward {
+  ConvForward conv;                   // its y has half the height and half the width
+  std::uint8_t* positions = nullptr;  // one to an element of y: see kPooledAway; null: not wanted
+};
+// Positions count the four places of a window line by line, as those of max_pool do; this one is for a maximum that
+// ReLU set to zero, so that no gradient passes.
+constexpr std::uint8_t kPooledAway = 4;
+
 struct ConvDataGradient {
   ConvShape shape;
   const void *dy = nullptr, *weight = nullptr;
@@ -67,6 +77,11 @@ struct ConvWeightGradient {
   ConvShape shape;
   const void *x = nullptr, *dy = nullptr;
   void* dweight = nullptr;
+};
+// The same where outputs are pooled: conv.dy is the gradient of what was left of them.
+struct ConvPooledWeightGradient {
+  ConvWeightGradient conv;
+  const std::uint8_t* positions = nullptr;
 };
 
 // What a layer activation(x * weight + bias) does first with the gradient dy (batch, channels, size) of its output:
@@ -80,17 +95,30 @@ struct ConvBiasGradient {
   UnaryOp activation = UnaryOp::count;  // count: none
 };
 
+// The same for a layer whose outputs are pooled: from the gradient dy (batch, channels, height / 2, width / 2) of what
+// was left to dz (batch, channels, height, width), and dbias.
+struct ConvPooledGradient {
+  DType dtype = DType::f32;
+  std::int64_t batch = 0, channels = 0, height = 0, width = 0;
+  const void* dy = nullptr;
+  const std::uint8_t* positions = nullptr;
+  void *dz = nullptr, *dbias = nullptr;  // null: not wanted
+};
+
 // One slot an algorithm; null where it does not compute that pass. Which shapes an algorithm takes is said once, in
 // ops/conv_choose.cpp. No size in a shape that reaches a kernel is 0.
 struct ConvTable {
   void (*forward[kConvAlgorithms])(ConvForward args);
+  void (*forward_pooled[kConvAlgorithms])(ConvPooledForward args);
   // Of a weight (out, in, …) without groups, in float32; null where the algorithm has no form of its own.
   std::size_t (*prepared_bytes[kConvAlgorithms])(std::int64_t out_channels, std::int64_t in_channels);
   void (*prepare[kConvAlgorithms])(const void* weight, std::int64_t out_channels, std::int64_t in_channels,
                                    void* prepared);
   void (*data_gradient[kConvAlgorithms])(ConvDataGradient args);
   void (*weight_gradient[kConvAlgorithms])(ConvWeightGradient args);
+  void (*weight_gradient_pooled[kConvAlgorithms])(ConvPooledWeightGradient args);
   void (*bias_gradient)(ConvBiasGradient args);
+  void (*pooled_gradient)(ConvPooledGradient args);
 };
 
 }  // namespace lamina

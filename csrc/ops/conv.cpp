@@ -7,6 +7,7 @@
 #include "ops/gemm_pack_cache.h"
 #include "ops/half.h"
 #include "ops/place_of_gradient.h"
+#include "ops/pool.h"
 #include "ops/remade.h"
 #include "ops/view.h"
 
@@ -207,6 +208,22 @@ bool wants_gradient(std::initializer_list<const Tensor*> inputs) {
   return false;
 }
 
+// The gradients of x, which was 0, and of the weight, 1, from that of their product.
+void give_products(const char* op, Gradients& g, const ConvShape& s, const Dims& input_shape, const SavedInput& kept_x,
+                   const Tensor& w, const Tensor& dz) {
+  if (g.wants(1)) {
+    const Tensor x = kept_x.get();
+    const Tensor dw = place_of_gradient(g, 1, w.shape(), {dz, x, w});
+    run_weight_gradient(op, s, x, dz, dw);
+    g.give(1, dw);
+  }
+  if (g.wants(0)) {
+    const Tensor dx = empty(input_shape, dz.dtype(), dz.device());
+    run_data_gradient(op, s, dz, w, dx);
+    g.give(0, dx);
+  }
+}
+
 }  // namespace
 
 ConvShape conv_shape(int dims, const Dims& x, const Dims& weight, DType dtype, const ConvOptions& o) {
@@ -276,18 +293,75 @@ Tensor conv(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias,
                g.wants(2) ? place_of_gradient(g, 2, {s.out_channels}, {saved, kept_x.if_kept(), w0}) : Tensor();
            const Tensor dz = bias_gradient(op, g.of_output(), saved, activation, db);
            if (db.defined()) g.give(2, db);
-           if (g.wants(1)) {
-             const Tensor x0 = kept_x.get();
-             const Tensor dw = place_of_gradient(g, 1, w0.shape(), {dz, x0, w0});
-             run_weight_gradient(op, s, x0, dz, dw);
-             g.give(1, dw);
-           }
-           if (g.wants(0)) {
-             const Tensor dx = empty(input_shape, dz.dtype(), dz.device());
-             run_data_gradient(op, s, dz, w0, dx);
-             g.give(0, dx);
-           }
+           give_products(op, g, s, input_shape, kept_x, w0, dz);
            if (g.wants(3)) g.give(3, dz);
+         });
+  return y;
+}
+
+namespace {
+
+// The kernel for what is pooled, or null.
+auto pooled_kernel(const ConvShape& s, Device device) {
+  const auto kernel = kernels(device).conv.forward_pooled[static_cast<int>(choose_conv(ConvPass::forward, s, device))];
+  const bool in_the_plane = s.in[0] == 1 && s.kernel[0] == 1 && s.out[0] == 1;
+  return s.batch > 0 && in_the_plane && s.out[1] > 1 && s.out[2] > 1 ? kernel : nullptr;
+}
+
+}  // namespace
+
+Tensor conv_max_pool(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options,
+                     std::optional<UnaryOp> activation, const Tensor& residual) {
+  const auto one_by_one = [&] {
+    const PoolArguments halving{.kernel = {2}, .stride = {2}, .padding = {0}, .dilation = {1}};
+    return max_pool(dims, conv(dims, x, weight, bias, options, activation, residual), halving, false).values;
+  };
+  const bool plain = dims == 2 && x.ndim() == 4 && weight.ndim() == 4 && !residual.defined() && !is_half(x) &&
+                     (!activation || *activation == UnaryOp::relu);
+  if (!plain) return one_by_one();
+  const char* op = name_of(dims, false);
+  const ConvShape s = conv_shape(dims, x.shape(), weight.shape(), x.dtype(), options);
+  check_operands(op, x, weight, bias, s.out_channels);
+  const auto kernel = pooled_kernel(s, x.device());
+  if (!kernel) return one_by_one();
+
+  const Dims shape{s.batch, s.out_channels, s.out[1] / 2, s.out[2] / 2};
+  const bool recorded = wants_gradient({&x, &weight, &bias});
+  // Of what lives on in a recording's memory the longest comes first: y dies before its gradient gets here.
+  const Tensor positions = recorded ? empty(shape, DType::u8, x.device()) : Tensor();
+  const Tensor y = empty(shape, x.dtype(), x.device());
+  const Tensor from = contiguous(detach(x)), w = contiguous(detach(weight));
+  const Tensor b = bias.defined() ? contiguous(detach(bias)) : Tensor();
+  ConvEpilogue epilogue{.bias = data_or_null(b)};
+  if (activation) epilogue.activation = *activation;
+  current_stream().launch(kernel, ConvPooledForward{{s, from.data(), w.data(), y.data(), epilogue},
+                                                    recorded ? positions.data<std::uint8_t>() : nullptr});
+  if (!recorded) return y;
+
+  record(op, y, {&x, &weight, &bias},
+         [op, s, input_shape = x.shape(), kept_x = SavedInput(x, from), kept_w = save(w), positions](Gradients& g) {
+           const Tensor& w0 = kept_w.get();
+           const Tensor dy = contiguous(g.of_output());
+           const Tensor db = g.wants(2) ? place_of_gradient(g, 2, {s.out_channels}, {kept_x.if_kept(), w0}) : Tensor();
+           const ConvTable& table = kernels(dy.device()).conv;
+           const ConvAlgorithm a = choose_conv(ConvPass::weight_gradient, s, dy.device());
+           const auto from_pooled = table.weight_gradient_pooled[static_cast<int>(a)];
+           const bool spread = g.wants(0) || (g.wants(1) && !from_pooled);  // is dz wanted as a whole?
+           const Tensor dz =
+               spread ? empty({s.batch, s.out_channels, s.out[1], s.out[2]}, dy.dtype(), dy.device()) : Tensor();
+           if (spread || db.defined())
+             current_stream().launch(
+                 require(table.pooled_gradient, op, dy.device()),
+                 ConvPooledGradient{dy.dtype(), s.batch, s.out_channels, s.out[1], s.out[2], dy.data(),
+                                    positions.data<std::uint8_t>(), data_or_null(dz), data_or_null(db)});
+           if (db.defined()) g.give(2, db);
+           if (spread) return give_products(op, g, s, input_shape, kept_x, w0, dz);
+           if (!g.wants(1)) return;
+           const Tensor x0 = kept_x.get();
+           const Tensor dw = place_of_gradient(g, 1, w0.shape(), {dy, x0, w0});
+           current_stream().launch(from_pooled, ConvPooledWeightGradient{{s, x0.data(), dy.data(), dw.data()},
+                                                                         positions.data<std::uint8_t>()});
+           g.give(1, dw);
          });
   return y;
 }

@@ -22,6 +22,10 @@ struct ConvOptions {
 Tensor conv(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options,
             std::optional<UnaryOp> activation = std::nullopt, const Tensor& residual = {});
 
+// What max_pool(…, 2) leaves of activation(x * weight + bias + residual): in one kernel where there is one for that.
+Tensor conv_max_pool(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options,
+                     std::optional<UnaryOp> activation = std::nullopt, const Tensor& residual = {});
+
 // The transposed convolution, weight (in, out / groups, kernel…).
 Tensor conv_transpose(int dims, const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options);
 

@@ -1953,6 +1953,7 @@ def conv1d(
     *,
     activation: str | None = None,
     residual: Any = None,
+    max_pool: builtins.bool = False,
 ) -> Tensor:
     """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
 
@@ -1967,6 +1968,7 @@ def conv2d(
     *,
     activation: str | None = None,
     residual: Any = None,
+    max_pool: builtins.bool = False,
 ) -> Tensor:
     """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
 
@@ -1981,6 +1983,7 @@ def conv3d(
     *,
     activation: str | None = None,
     residual: Any = None,
+    max_pool: builtins.bool = False,
 ) -> Tensor:
     """activation(input * weight + bias + residual) in one kernel: (N, C, sizes…) with a weight (O, C / groups, kernel…); without N, one image. padding: numbers, pairs (low, high), 'valid' or 'same'. …"""
 

@@ -10,6 +10,7 @@ from lamina.nn.linear import Linear
 from lamina.nn.module import Module
 from lamina.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from lamina.nn.parameter import Parameter, _as_tensor
+from lamina.nn.pooling import MaxPool1d, MaxPool2d, MaxPool3d
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _FUSING: dict[type, bool] = {  # of the layer: any activation?
     **dict.fromkeys((BatchNorm1d, BatchNorm2d, BatchNorm3d), False),
 }
 _EPILOGUES: dict[type, str] = {ReLU: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
+_POOLS: dict[type, Any] = {Conv1d: MaxPool1d, Conv2d: MaxPool2d, Conv3d: MaxPool3d}
 _UNROUNDED = (_C.float32, _C.float64)
 
 
@@ -140,22 +142,27 @@ class Sequential(_Listed):
 
     def forward(self, input: Any) -> Any:
         members = self.__dict__
-        waiting: Any = None  # a layer whose activation may come next
+        waiting: Any = None  # a layer whose activation and pooling may come next
+        activation: str | None = None
         for name in self._modules:
             module = members[name]
             if waiting is not None:
                 if type(module) is Folded and module._hooks is None:
                     continue
-                activation = _epilogue(waiting, module)
-                input = waiting.activated(input, activation)
-                waiting = None
-                if activation:
+                if activation is None and (activation := _epilogue(waiting, module)):
+                    continue
+                if pools := _halves(waiting, module):
+                    input = waiting.activated(input, activation, max_pool=True)
+                else:
+                    input = waiting.activated(input, activation)
+                waiting = activation = None
+                if pools:
                     continue
             if type(module) in _FUSING and module._hooks is None:
                 waiting = module
             else:
                 input = module(input)
-        return input if waiting is None else waiting.activated(input)
+        return input if waiting is None else waiting.activated(input, activation)
 
 
 def _epilogue(layer: Any, module: Any) -> str | None:
@@ -166,6 +173,16 @@ def _epilogue(layer: Any, module: Any) -> str | None:
     if activation != "relu" and not (_FUSING[type(layer)] and module.alpha == 1 and layer.weight.dtype in _UNROUNDED):
         return None
     return activation
+
+
+def _halves(layer: Any, module: Any) -> bool:
+    """Is this the pooling that a convolution's kernel can do?"""
+    if type(module) is not _POOLS.get(type(layer)) or module._hooks is not None:
+        return False
+    if module.ceil_mode or module.return_indices:
+        return False
+    window = ((module.kernel_size, 2), (module.stride, 2), (module.padding, 0), (module.dilation, 1))
+    return all(given in (wanted, (wanted,) * layer.dims) for given, wanted in window)
 
 
 class ModuleList(_Listed):

@@ -144,14 +144,16 @@ class _Forward(_Conv):
     def forward(self, input: Tensor) -> Tensor:
         return self.activated(input)
 
-    def activated(self, input: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
-        """The same, plus a residual, and after it an element-wise function, in one kernel."""
+    def activated(
+        self, input: Tensor, activation: str | None = None, residual: Tensor | None = None, max_pool: bool = False
+    ) -> Tensor:
+        """The same, plus a residual, and after it an element-wise function and MaxPool(2), in one kernel."""
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._borders, mode=self.padding_mode), 0
         return self._kernel(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
-            activation=activation, residual=residual,
+            activation=activation, residual=residual, max_pool=max_pool,
         )  # fmt: skip
 
 
