@@ -61,7 +61,8 @@ def compare(here: nn.Module, x: Tensor, first: Any = None, tolerance: float = 2e
         assert (a is None) == (b is None)
         if a is not None:
             assert a.device.type == "cuda"
-            np.testing.assert_allclose(a.detach().cpu().numpy(), b.detach().numpy(), rtol=tolerance, atol=tolerance)
+            ours, expected = (t.detach().cpu().double().numpy() for t in (a, b))
+            np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -141,7 +142,7 @@ def gradients(layer: nn.Module, x: Tensor, **more: Any) -> list[np.ndarray]:
     layer, x = copy.deepcopy(layer).cuda(), x.detach().cuda().requires_grad_()
     y, last = layer(x, **more)
     lamina.stack([t.square().sum() for t in (y, *flat(last))]).sum().backward()
-    return [t.detach().cpu().numpy() for t in (y, x.grad, *flat(last), *(p.grad for p in layer.parameters()))]
+    return [t.detach().cpu().double().numpy() for t in (y, x.grad, *flat(last), *(p.grad for p in layer.parameters()))]
 
 
 @pytest.mark.parametrize(
@@ -304,3 +305,20 @@ for layer in (nn.LSTM(4, 20), nn.GRU(4, 9, reset_after=False), nn.LSTM(4, 9, lay
     first, other = (run(code, emulated(), LAMINA_EMULATE_ORDER=o) for o in ("0", order))
     assert first.returncode == 0 and other.returncode == 0, first.stderr + other.stderr
     assert first.stdout == other.stdout and len(first.stdout.split()) == 16
+
+
+@pytest.mark.parametrize("dtype", [lamina.float16, lamina.bfloat16])
+@pytest.mark.parametrize("name", ["lstm", "gru", "mut1"])
+def test_half_types(name: str, dtype: Any):
+    """Recurrent products are TF32's, which holds weights of either type; states are rounded to it."""
+    layer, x = CELLS[name](9, 9).to(dtype), numbers(4, 18, 9, low=-1, high=1).to(dtype)
+    single = CELLS[name](9, 9)
+    single.load_state_dict({n: p.float() for n, p in layer.state_dict().items()})
+    error = 2.0 ** (-8 if dtype is lamina.bfloat16 else -10)
+    for a, b in zip(gradients(layer, x), gradients(single, x.float()), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=8 * error * float(np.abs(b).max()))
+
+
+def test_half_types_of_cells_of_ones_own():
+    layer = nn.LSTM(4, 6, layer_norm=True).to(lamina.bfloat16)
+    compare(layer, numbers(4, 3, 4, low=-1, high=1).to(lamina.bfloat16).requires_grad_(), tolerance=0.05)

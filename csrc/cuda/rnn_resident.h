@@ -177,14 +177,14 @@ template <class T, class Cell>
 void forward(RnnRun run) {
   if (!can_run(name_of_cell(Cell::kCell), run)) return;
   if constexpr (sizeof(T) == 4)
-    if (cuda_runtime::tf32_allowed()) return forward_in<T, Cell, true>(run);
+    if (run.of_halves || cuda_runtime::tf32_allowed()) return forward_in<T, Cell, true>(run);
   forward_in<T, Cell, false>(run);
 }
 template <class T, class Cell>
 void backward(RnnGradRun grad) {
   if (!can_run(name_of_cell(Cell::kCell), grad.forward)) return;
   if constexpr (sizeof(T) == 4)
-    if (cuda_runtime::tf32_allowed()) return backward_in<T, Cell, true>(grad);
+    if (grad.forward.of_halves || cuda_runtime::tf32_allowed()) return backward_in<T, Cell, true>(grad);
   backward_in<T, Cell, false>(grad);
 }
 

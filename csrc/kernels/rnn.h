@@ -74,6 +74,7 @@ struct RnnRun {
   std::int64_t first_time;  // of these steps, for `lengths`: a part of a sequence may run by itself
   bool reverse;
   std::uint32_t options;  // LstmOption
+  bool of_halves;         // the weights are float16's or bfloat16's, widened: TF32 holds them exactly
   // H. Sak et al., 2014: what the gates see of h, and the layer gives, is a product of so many features; 0: h itself.
   std::int64_t projected;
   double h_rate, c_rate;  // a state moves this part of its way to what the cell gives; 1: all of it

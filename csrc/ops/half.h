@@ -12,5 +12,6 @@ inline bool multiplies_widened(const Tensor& t) { return is_half(t) && t.device(
 // What element-wise kernels compute in.
 inline DType computed_in(DType t) { return is_half(t) ? DType::f32 : t; }
 inline Tensor widened(const Tensor& t) { return t.defined() ? to_dtype(t, DType::f32) : t; }
+inline Tensor narrowed(const Tensor& t, DType to) { return t.defined() ? to_dtype(t, to) : t; }
 
 }  // namespace lamina

@@ -8,6 +8,7 @@
 #include "kernels/rnn.h"
 #include "ops/gemm.h"
 #include "ops/gemm_pack_cache.h"
+#include "ops/half.h"
 #include "ops/index.h"
 #include "ops/index_positions.h"
 #include "ops/place_of_gradient.h"
@@ -85,8 +86,7 @@ void check_arguments(RnnCell cell, const Tensor& input, const RnnWeights& w, con
   const RnnLayout layout = layout_of(cell);
   check_input(op, layout, input, w);
   const Tensor& x = features_of(input, w);
-  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64, op, " is not defined for ",
-           name_of(x.dtype()));
+  check_as(ErrorKind::type, is_floating(x.dtype()), op, " is not defined for ", name_of(x.dtype()));
   check(w.recurrent.ndim() == 2 && w.recurrent.size(1) > 0, op,
         ": the recurrent weight must have 2 dimensions, got shape ", w.recurrent.shape());
   const std::int64_t B = input.size(1), H = units_of(cell, w), recurrent = (layout.first + layout.second) * H;
@@ -463,13 +463,14 @@ void pack_recurrent(void* packed, PackSource s) {
 
 }  // namespace
 
-RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h_first, const Tensor& c_first,
-              const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition) {
-  check_arguments(cell, input, w, h_first, c_first, lengths, options);
+namespace {
+
+// Of arguments that have been checked, in float32 or float64.
+RnnStates run_rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h_first, const Tensor& c_first,
+                  const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition,
+                  bool of_halves) {
   const RnnLayout layout = layout_of(cell);
   const Tensor& features = features_of(input, w);
-  check_transition(name_of(cell), layout, transition, {input.size(0), input.size(1), units_of(cell, w)}, features);
-  if (w.projection.defined()) check_projection(name_of(cell), layout, transition, w.projection, features);
   bool recorded = needs_grad(features, w.input, w.recurrent);
   for (const Tensor& t :
        {w.second, w.input_bias, w.recurrent_bias, w.peephole, h_first, c_first, transition.probe, w.projection})
@@ -518,7 +519,7 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
     run.steps = T, run.batch = B, run.units = H;
     run.projected = projected;
     run.reverse = reverse;
-    run.options = options;
+    run.options = options, run.of_halves = of_halves;
     run.h_rate = transition.h_rate, run.c_rate = transition.c_rate;
     run.h_moves = data_or_null(h_moves), run.c_moves = data_or_null(c_moves);
     run.weight = recurrent.data(), run.second = data_or_null(projected ? projection : second);
@@ -569,6 +570,26 @@ RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tens
              if (g.wants(i)) g.give(i, gradients[i]);
          });
   return out;
+}
+
+}  // namespace
+
+RnnStates rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h, const Tensor& c,
+              const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& t) {
+  check_arguments(cell, input, w, h, c, lengths, options);
+  const RnnLayout layout = layout_of(cell);
+  const Tensor& features = features_of(input, w);
+  check_transition(name_of(cell), layout, t, {input.size(0), input.size(1), units_of(cell, w)}, features);
+  if (w.projection.defined()) check_projection(name_of(cell), layout, t, w.projection, features);
+  if (!is_half(features)) return run_rnn(cell, input, w, h, c, lengths, reverse, options, t, false);
+  const RnnWeights weights{widened(w.input),          widened(w.recurrent), widened(w.second), widened(w.input_bias),
+                           widened(w.recurrent_bias), widened(w.peephole),  widened(w.table),  widened(w.projection)};
+  const RnnTransition transition{t.h_rate,           t.c_rate,         widened(t.h_moves),
+                                 widened(t.c_moves), widened(t.probe), widened(t.mask)};
+  const RnnStates wide = run_rnn(cell, w.table.defined() ? input : widened(input), weights, widened(h), widened(c),
+                                 lengths, reverse, options, transition, true);
+  const DType type = features.dtype();
+  return {narrowed(wide.y, type), narrowed(wide.h_last, type), narrowed(wide.c_last, type)};
 }
 
 }  // namespace lamina

@@ -8,6 +8,7 @@
 #include "kernels/rnn.h"
 #include "ops/gemm.h"
 #include "ops/gemm_pack_cache.h"
+#include "ops/half.h"
 #include "ops/reduce.h"
 #include "ops/rnn_shared.h"
 
@@ -63,8 +64,7 @@ std::int64_t units_of(const RnnCellDescription& cell, const RnnProgramArguments&
 void check_arguments(const RnnCellDescription& cell, const Tensor& x, const RnnProgramArguments& a) {
   check(x.ndim() == 3 && x.size(0) > 0, kOp,
         ": input must have shape (steps, batch, features) with at least one step, got ", x.shape());
-  check_as(ErrorKind::type, x.dtype() == DType::f32 || x.dtype() == DType::f64, kOp, " is not defined for ",
-           name_of(x.dtype()));
+  check_as(ErrorKind::type, is_floating(x.dtype()), kOp, " is not defined for ", name_of(x.dtype()));
   check(a.recurrent_weight.ndim() == 2 && a.recurrent_weight.size(1) > 0, kOp,
         ": the recurrent weight must have 2 dimensions, got shape ", a.recurrent_weight.shape());
   const std::int64_t T = x.size(0), B = x.size(1), H = units_of(cell, a);
@@ -240,6 +240,14 @@ RnnCellRef rnn_cell(RnnCellDescription d) {
 
 RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const RnnProgramArguments& a) {
   check_arguments(*cell, input, a);
+  if (is_half(input)) {
+    RnnProgramArguments wide = a;
+    for (Tensor* t : {&wide.input_weight, &wide.recurrent_weight, &wide.parameters, &wide.first, &wide.moves[0],
+                      &wide.moves[1], &wide.mask, &wide.probe})
+      *t = widened(*t);
+    const RnnProgramStates out = rnn_program(cell, widened(input), wide);
+    return {narrowed(out.y, input.dtype()), narrowed(out.last, input.dtype())};
+  }
   bool recorded = needs_grad(input, a.input_weight, a.recurrent_weight);
   for (const Tensor& t : {a.parameters, a.first, a.probe}) recorded = recorded || (t.defined() && needs_grad(t));
   RnnProgramStates out;
