@@ -69,12 +69,16 @@ void bias_gradient(const ConvBiasGradient& g, Inner derivative) {
 
 template <class T>
 T sum_of_passed(const T* dy, const std::uint8_t* positions, std::int64_t n) {
-  Vec<T> total(T(0));
-  for_vectors<Vec<T>::width>(n, [&](std::int64_t i, int lanes) {
-    const Vec<T> place = from_bytes<T>(positions + i, lanes);
-    total = total + select(place < Vec<T>(T(kPooledAway)), load(dy + i, lanes), Vec<T>(T(0)));
-  });
-  return sum(total);
+  constexpr int W = Vec<T>::width;
+  Vec<T> sums(T(0));
+  std::int64_t i = 0;
+  for (; i + W <= n; i += W) {
+    const Vec<T> place = from_bytes<T>(positions + i, W);
+    sums = sums + select(place < Vec<T>(T(kPooledAway)), Vec<T>::load(dy + i), Vec<T>(T(0)));
+  }
+  T total = sum(sums);
+  for (; i < n; ++i) total += positions[i] < kPooledAway ? dy[i] : T(0);
+  return total;
 }
 
 template <class T>

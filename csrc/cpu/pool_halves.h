@@ -45,11 +45,25 @@ LAMINA_INLINE void max_two_by_two(const Pool& p, const T* x, T* y, std::uint8_t*
     }
 }
 
-// Every element of dx is written once, in order; a position that is none of the four puts zeros into all of them.
+// The same for windows that fill no vector: zeros, then one element to each.
+template <class T>
+LAMINA_INLINE void max_grad_of_few(const Pool& p, const T* dy, const std::uint8_t* positions, T* dx) {
+  const PoolAxis &h = p.axis[1], &w = p.axis[2];
+  const std::int64_t offset[] = {0, 1, w.in, w.in + 1, 0};
+  __builtin_memset(dx, 0, static_cast<std::size_t>(plane_in(p)) * sizeof(T));
+  for (std::int64_t z = 0; z < p.axis[0].out; ++z)
+    for (std::int64_t o = 0; o < h.out; ++o, dy += w.out, positions += w.out) {
+      T* const upper = dx + (z * h.in + 2 * o) * w.in;
+      for (std::int64_t i = 0; i < w.out; ++i) upper[2 * i + offset[positions[i]]] = positions[i] < 4 ? dy[i] : T(0);
+    }
+}
+
+// Every element of dx is written once, in order; a fifth position puts zeros into all four places.
 template <class T>
 LAMINA_INLINE void max_grad_two_by_two(const Pool& p, const T* dy, const std::uint8_t* positions, T* dx) {
   using V = Vec<T>;
   const PoolAxis &h = p.axis[1], &w = p.axis[2];
+  if (w.out < V::width) return max_grad_of_few(p, dy, positions, dx);
   for (std::int64_t z = 0; z < p.axis[0].out; ++z) {
     for (std::int64_t o = 0; o < h.out; ++o, dy += w.out, positions += w.out) {
       T *upper = dx + (z * h.in + 2 * o) * w.in, *lower = upper + w.in;
