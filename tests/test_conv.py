@@ -144,6 +144,7 @@ LARGER = [
     Config(1, 4, 4, 8, (150, 300), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     Config(1, 4, 4, 8, (150, 301), (3, 3), (2, 2), ((1, 1), (0, 1)), (1, 1)),
     Config(40, 1, 5, 7, (12, 30), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    Config(2, 1, 15, 16, (41, 9), (5, 3), (1, 1), ((2, 2), (1, 1)), (1, 1)),  # short lines: channels in the lanes
     Config(1, 1, 12, 20, (6, 20, 19), (3, 3, 3), (1, 2, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1)),
 ]
 
@@ -183,6 +184,21 @@ def test_epilogue(algorithm):
             pairs = [(y, z), *((a.grad, b.grad) for a, b in zip(fused, plain, strict=True))]
             for got, want in pairs:
                 np.testing.assert_allclose(got.detach().numpy(), want.detach().numpy(), atol=1e-12)
+
+
+def test_epilogue_of_short_lines():
+    rng = np.random.default_rng(4)
+    c = Config(3, 1, 5, 15, (41, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    x, w, dy = operands(c, rng, "float32")
+    b, r = rng.standard_normal(15).astype(np.float32), rng.standard_normal(dy.shape).astype(np.float32)
+    sums = reference(c, x, w, dy)[0] + b[:, None, None] + r
+    fused = [lamina.tensor(a, requires_grad=True) for a in (x, w, b, r)]
+    functions = {None: lambda z: z, "relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "gelu": None}
+    with backends.conv.use("direct"):
+        for activation, function in functions.items():
+            y = F.conv2d(*fused[:3], **c.arguments(), activation=activation, residual=fused[3]).detach().numpy()
+            want = function(sums) if function else F.gelu(lamina.tensor(sums)).numpy()
+            assert np.abs(y - want).max() <= 3e-6 * np.abs(sums).max()
 
 
 def test_transposed_is_the_way_back():

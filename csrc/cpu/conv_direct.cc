@@ -3,6 +3,7 @@
 // copied tap by tap, which for few rows would cost as much as the arithmetic.
 #include "core/scratch.h"
 #include "cpu/conv_depthwise_strided.h"
+#include "cpu/conv_direct_channels.h"
 #include "cpu/conv_gather.h"
 
 namespace lamina {
@@ -301,6 +302,8 @@ class Direct {
 struct InPlace {
   template <class T>
   static void run(const Gather<T>* g, int grids) {
+    if constexpr (sizeof(T) == sizeof(float))
+      if (grids == 1 && DirectChannels::takes(g[0])) return DirectChannels(g[0]).run();
     Direct<T>(g, grids).run();
   }
 };
