@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -173,9 +174,11 @@ def test_a_grid_that_is_too_large_to_stay(monkeypatch: pytest.MonkeyPatch):
         gradients(layer, x)
 
 
-@pytest.mark.parametrize("name", ["tanh", "peephole", "full", "gru", "gru, before", "mut3"])
+@pytest.mark.parametrize("name", ["tanh", "peephole", "full", "gru", "gru, before", "mut3", "normed", "normed, before"])
 def test_tensor_cores_where_they_are_allowed(name: str, products: Callable[[str], None]):
-    layer, x = CELLS[name](33, 33), numbers(4, 18, 33, low=-1, high=1)
+    normed = {"normed": nn.LSTM, "normed, before": partial(nn.GRU, reset_after=False)}
+    layer = normed[name](33, 33, layer_norm=True) if name in normed else CELLS[name](33, 33)
+    x = numbers(4, 18, 33, low=-1, high=1)
     strict = gradients(layer, x)
     products("high")
     for a, b in zip(gradients(layer, x), strict, strict=True):

@@ -38,7 +38,7 @@ compile() { # SOURCE: its object is named by what it depends on
   key=$(printf '%s' "$command" | cat - $(sources_of "$source") | sha256sum | cut -c1-16)
   object="$folder/$(basename "$source").$key.o"
   [ -e "$object" ] && { echo "$object" >>"$list"; return; }
-  rm -f "$folder/$(basename "$source")".*.o
+  rm -f "$folder/$(basename "$source")".*.o "$folder/$(basename "$source")".*.o.log  # of what the unit was before
   $command -c "$source" -o "$object.part" >"$object.log" 2>&1 || { cat "$object.log"; return 1; }
   ! grep -q '(C75' "$object.log" || { grep '(C75' "$object.log"; return 1; }
   mv "$object.part" "$object"

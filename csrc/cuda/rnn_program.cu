@@ -107,7 +107,7 @@ LAMINA_KERNEL inline std::int64_t first_unit_of(const Thread& t) { return std::i
 LAMINA_KERNEL inline std::int64_t first_row_of(const Thread& t) { return std::int64_t{t.block<1>()} * kStepRows; }
 
 // The share of what is seen in the gates from `first` on; z of the grid counts them.
-template <class T>
+template <class T, bool tf32>
 struct GateSums {
   static constexpr int kThreads = kStepThreads, kMinBlocks = kStepBlocks<T>;
   static constexpr bool kCollective = true;
@@ -121,11 +121,11 @@ struct GateSums {
     const int gate = first + t.template block<2>();
     const bool late = gate >= places.first_gates();
     const std::int64_t depth = late ? run.units : places.depth();
-    auto& shared = t.shared<GateSums>();
-    StepSums<T> sums(shared.sums);
+    auto& shared = t.template shared<GateSums>();
+    StepSums<T, tf32> sums(shared.sums);
     const std::int64_t first_unit = first_unit_of(t), first_row = first_row_of(t);
-    GateProduct<T, 1>{late ? places.late_seen(time, 0) : places.seen(time, false, 0),
-                      static_cast<const T*>(run.weight) + gate * run.units * depth, run.batch, run.units, depth}
+    GateProduct<T, 1, tf32>{late ? places.late_seen(time, 0) : places.seen(time, false, 0),
+                            static_cast<const T*>(run.weight) + gate * run.units * depth, run.batch, run.units, depth}
         .run(t, first_unit, first_row, shared, sums);
     sums.finish(t);
     const int column = run.columns[gate];
@@ -138,7 +138,7 @@ struct GateSums {
 };
 
 // Adds to the gradient of what the gates saw; z of the grid counts its blocks: h, then what is shown.
-template <class T>
+template <class T, bool tf32>
 struct SeenGradient {
   static constexpr int kThreads = kStepThreads, kMinBlocks = kStepBlocks<T>;
   static constexpr bool kCollective = true;
@@ -152,13 +152,13 @@ struct SeenGradient {
     const RnnProgramRun& run = grad.forward;
     const Places<T> places{run};
     const int block = t.template block<2>();
-    auto& shared = t.shared<SeenGradient>();
-    StepSums<T> sums(shared.sums);
+    auto& shared = t.template shared<SeenGradient>();
+    StepSums<T, tf32> sums(shared.sums);
     const std::int64_t first_unit = first_unit_of(t), first_row = first_row_of(t);
     const T* const weight = static_cast<const T*>(run.weight) + block * run.units +
                             (late ? places.first_gates() * run.units * run.units : 0);
-    ReturnOfGates<T>{places.blocks(grad.dblocks, time, 0), weight, run.batch, run.units, places.depth(), columns}.run(
-        t, first_unit, first_row, shared, sums);
+    ReturnOfGates<T, tf32>{places.blocks(grad.dblocks, time, 0), weight, run.batch, run.units, places.depth(), columns}
+        .run(t, first_unit, first_row, shared, sums);
     sums.finish(t);
     T* const to =
         late ? static_cast<T*>(grad.dlate_seen)
@@ -394,27 +394,29 @@ bool runs(const RnnProgramRun& run, Code& code, Code& early) {
   return true;
 }
 
-template <class T>
-void forward(RnnProgramRun run) {
+bool in_tf32(const RnnProgramRun& run) { return run.of_halves || cuda_runtime::tf32_allowed(); }
+
+template <class T, bool tf32>
+void forward_in(const RnnProgramRun& run) {
   Code code, early;
   if (!runs(run, code, early)) return;
   const Places<T> places{run};
   const int first = places.first_gates();
   for (std::int64_t step = 0; step < run.steps; ++step) {
     const std::int64_t time = places.time(step);
-    if (first) launch(kName, gate_grid(run, first), GateSums<T>{run, time, 0});
+    if (first) launch(kName, gate_grid(run, first), GateSums<T, tf32>{run, time, 0});
     if (run.late) {
       norm_blocks<T, false>(run, nullptr, time, false);
       launch(kName, unit_grid(run), ProgramForward<T, true>{run, time, early});
-      launch(kName, gate_grid(run, run.late), GateSums<T>{run, time, first});
+      launch(kName, gate_grid(run, run.late), GateSums<T, tf32>{run, time, first});
     }
     norm_blocks<T, false>(run, nullptr, time, run.late > 0);
     launch(kName, unit_grid(run), ProgramForward<T, false>{run, time, code});
   }
 }
 
-template <class T>
-void backward(RnnProgramGradRun grad) {
+template <class T, bool tf32>
+void backward_in(const RnnProgramGradRun& grad) {
   const RnnProgramRun& run = grad.forward;
   Code code, early;
   if (!runs(run, code, early)) return;
@@ -430,12 +432,25 @@ void backward(RnnProgramGradRun grad) {
     launch(kName, unit_grid(run), ProgramBackward<T, false>{grad, time, code});
     norm_blocks<T, true>(run, grad.dblocks, time, run.late > 0);
     if (run.late) {
-      launch(kName, gate_grid(run, 1), SeenGradient<T>{grad, time, gates(first, run.late), true});
+      launch(kName, gate_grid(run, 1), SeenGradient<T, tf32>{grad, time, gates(first, run.late), true});
       launch(kName, unit_grid(run), ProgramBackward<T, true>{grad, time, early});
       norm_blocks<T, true>(run, grad.dblocks, time, false);
     }
-    if (first) launch(kName, gate_grid(run, 1 + run.shown), SeenGradient<T>{grad, time, gates(0, first), false});
+    if (first) launch(kName, gate_grid(run, 1 + run.shown), SeenGradient<T, tf32>{grad, time, gates(0, first), false});
   }
+}
+
+template <class T>
+void forward(RnnProgramRun run) {
+  if constexpr (sizeof(T) == 4)
+    if (in_tf32(run)) return forward_in<T, true>(run);
+  forward_in<T, false>(run);
+}
+template <class T>
+void backward(RnnProgramGradRun grad) {
+  if constexpr (sizeof(T) == 4)
+    if (in_tf32(grad.forward)) return backward_in<T, true>(grad);
+  backward_in<T, false>(grad);
 }
 
 }  // namespace

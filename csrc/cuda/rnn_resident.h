@@ -14,14 +14,14 @@ template <class Work, class T, bool tf32>
 struct KeptStage {
   LAMINA_KERNEL static std::int64_t first_unit(const Thread& t) { return std::int64_t{t.block()} * Work::kUnits; }
 
-  LAMINA_KERNEL static void run(const Thread& t, const Work& work, std::int64_t at, bool multiplies, std::int64_t batch,
+  LAMINA_KERNEL static void run(const Thread& t, const Work& work, std::int64_t at, std::int64_t batch,
                                 std::int64_t units, RowsShared<T>& shared, const T* slice) {
     if (first_unit(t) >= units) return;  // another stage has more blocks
     const std::int64_t groups = (batch + kStepRows - 1) / kStepRows;
     for (std::int64_t group = t.template block<1>(); group < groups; group += t.template blocks<1>()) {
       t.sync();  // the sums before have been read
       StepSums<T, tf32> sums(shared.sums);
-      if (multiplies) work.product(at).run_kept(t, group * kStepRows, shared, slice, sums);
+      if (work.multiplies(at)) work.product(at).run_kept(t, group * kStepRows, shared, slice, sums);
       work.finish(t, at, first_unit(t), group * kStepRows, sums);
     }
   }
@@ -59,9 +59,9 @@ struct ResidentForward {
     auto& shared = t.template shared<ResidentForward>();
     const std::int64_t time = RunPlaces<T, Cell>{run}.time(kTwo ? number / 2 : number);
     if (!kTwo || number % 2 == 0)
-      KeptStage<First, T, tf32>::run(t, First{run}, time, true, run.batch, run.units, shared, first_slice(t));
+      KeptStage<First, T, tf32>::run(t, First{run}, time, run.batch, run.units, shared, first_slice(t));
     else
-      KeptStage<Late, T, tf32>::run(t, Late{run}, time, true, run.batch, run.units, shared, late_slice(t));
+      KeptStage<Late, T, tf32>::run(t, Late{run}, time, run.batch, run.units, shared, late_slice(t));
   }
 };
 
@@ -100,11 +100,10 @@ struct ResidentBackward {
     auto& shared = t.template shared<ResidentBackward>();
     const std::int64_t step = run.steps - 1 - (kTwo ? number / 2 : number);
     if (!kTwo || number % 2 == 0)
-      KeptStage<Step, T, tf32>::run(t, Step{grad, first}, step, step + 1 < run.steps, run.batch, run.units, shared,
-                                    step_slice(t));
+      KeptStage<Step, T, tf32>::run(t, Step{grad, first}, step, run.batch, run.units, shared, step_slice(t));
     else if constexpr (kTwo)
-      KeptStage<Mask, T, tf32>::run(t, Mask{grad, second}, RunPlaces<T, Cell>{run}.time(step), true, run.batch,
-                                    run.units, shared, mask_slice(t));
+      KeptStage<Mask, T, tf32>::run(t, Mask{grad, second}, RunPlaces<T, Cell>{run}.time(step), run.batch, run.units,
+                                    shared, mask_slice(t));
   }
 };
 
@@ -159,14 +158,16 @@ void backward_in(const RnnGradRun& grad) {
   if constexpr (kMayStay<T>)
     if (stays<T>(name, ResidentBackward<T, Cell, tf32>{grad, first, second}, run)) return;
   const RunPlaces<T, Cell> places{run};
-  const Grid grid = grid_of_units(run.batch, run.units, BackwardStage<T, Cell, tf32>::kUnits);
+  using Step = BackwardStage<T, Cell, tf32>;
+  using Mask = MaskStage<T, Cell, tf32>;
+  const Grid grid = grid_of_units(run.batch, run.units, Step::kUnits);
   for (std::int64_t step = run.steps; step-- > 0;) {
-    launch(name, grid, StepBackward<T, Cell, tf32>{grad, step, first});
+    launch(name, grid, StepBackward<T, Step, tf32>{grad, step, first});
     if constexpr (layout.second > 0)
-      launch(name, grid_of_units(run.batch, run.units, MaskStage<T, Cell, tf32>::kUnits),
-             StepMaskBackward<T, Cell, tf32>{grad, places.time(step), second});
+      launch(name, grid_of_units(run.batch, run.units, Mask::kUnits),
+             StepBackward<T, Mask, tf32>{grad, places.time(step), second});
   }
-  launch(name, grid, StepBackward<T, Cell, tf32>{grad, -1, first});
+  launch(name, grid, StepBackward<T, Step, tf32>{grad, -1, first});
 }
 
 inline bool can_run(const char* name, const RnnRun& run) {

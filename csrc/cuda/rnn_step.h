@@ -50,6 +50,7 @@ struct ForwardStage {
   using Product = GateProduct<T, kGates, tf32>;
   const RnnRun& run;
 
+  LAMINA_KERNEL static bool multiplies(std::int64_t) { return true; }
   LAMINA_DEVICE static std::int64_t depth(const RnnRun& run) {
     return stage == Stage::late ? run.units : run.units * kLayout.seen;
   }
@@ -153,11 +154,11 @@ struct BackwardStage {
   const RnnGradRun& grad;
   const GateColumns& columns;  // of the first gates
 
+  LAMINA_KERNEL bool multiplies(std::int64_t step) const { return step + 1 < grad.forward.steps; }
   LAMINA_KERNEL Product product(std::int64_t step) const {
     const RnnRun& run = grad.forward;
     const CellView<T, Cell> view{{run}};
-    const bool last = step + 1 == run.steps;  // then there is no product
-    return {last ? nullptr : view.gradients(grad.dgates, view.time(step + 1)),
+    return {!multiplies(step) ? nullptr : view.gradients(grad.dgates, view.time(step + 1)),
             static_cast<const T*>(run.weight),
             run.batch,
             run.units,
@@ -176,7 +177,7 @@ struct BackwardStage {
                         for (int k = 0; k < kLayout.seen; ++k) from_later[k] = V(Product::sum(sums, r, k * kUnits + c));
                         T& dh = static_cast<T*>(grad.dh)[row * run.units + u];
                         V total(dh);
-                        if (step + 1 < run.steps) total = total + seen_grad(view, step, row, u, from_later);
+                        if (multiplies(step)) total = total + seen_grad(view, step, row, u, from_later);
                         if (step < 0)
                           dh = total.v;
                         else
@@ -236,27 +237,6 @@ struct BackwardStage {
   }
 };
 
-template <class T, class Cell, bool tf32>
-struct StepBackward {
-  static constexpr int kThreads = kStepThreads;
-  static constexpr bool kCollective = true;
-  using Shared = RowsShared<T>;
-  using Work = BackwardStage<T, Cell, tf32>;
-  RnnGradRun grad;
-  std::int64_t step;
-  GateColumns columns;
-
-  LAMINA_KERNEL void operator()(const Thread& t) const {
-    const Work work{grad, columns};
-    Shared& shared = t.shared<StepBackward>();
-    StepSums<T, tf32> sums(shared.sums);
-    const std::int64_t first_unit = std::int64_t{t.block()} * Work::kUnits,
-                       first_row = std::int64_t{t.template block<1>()} * kStepRows;
-    if (step + 1 < grad.forward.steps) work.product(step).run(t, first_unit, first_row, shared, sums);
-    work.finish(t, step, first_unit, first_row, sums);
-  }
-};
-
 // Back through the mask of cells with two stages.
 template <class T, class Cell, bool tf32>
 struct MaskStage {
@@ -268,6 +248,7 @@ struct MaskStage {
   const RnnGradRun& grad;
   const GateColumns& columns;  // of the second gate
 
+  LAMINA_KERNEL static bool multiplies(std::int64_t) { return true; }
   LAMINA_KERNEL Product product(std::int64_t time) const {
     const RnnRun& run = grad.forward;
     const CellView<T, Cell> view{{run}};
@@ -294,24 +275,24 @@ struct MaskStage {
   }
 };
 
-template <class T, class Cell, bool tf32>
-struct StepMaskBackward {
+// A stage of a step backward as a kernel.
+template <class T, class Work, bool tf32>
+struct StepBackward {
   static constexpr int kThreads = kStepThreads;
   static constexpr bool kCollective = true;
   using Shared = RowsShared<T>;
-  using Work = MaskStage<T, Cell, tf32>;
   RnnGradRun grad;
-  std::int64_t time;
+  std::int64_t at;
   GateColumns columns;
 
   LAMINA_KERNEL void operator()(const Thread& t) const {
     const Work work{grad, columns};
-    Shared& shared = t.shared<StepMaskBackward>();
+    Shared& shared = t.shared<StepBackward>();
     StepSums<T, tf32> sums(shared.sums);
     const std::int64_t first_unit = std::int64_t{t.block()} * Work::kUnits,
                        first_row = std::int64_t{t.template block<1>()} * kStepRows;
-    work.product(time).run(t, first_unit, first_row, shared, sums);
-    work.finish(t, time, first_unit, first_row, sums);
+    if (work.multiplies(at)) work.product(at).run(t, first_unit, first_row, shared, sums);
+    work.finish(t, at, first_unit, first_row, sums);
   }
 };
 

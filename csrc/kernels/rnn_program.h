@@ -65,6 +65,7 @@ struct RnnProgramRun {
   std::int64_t steps, batch, units;
   std::int64_t first_time;  // as in RnnRun
   bool reverse;
+  bool of_halves;                                      // as in RnnRun
   int gates, inputs, stored, state_count, parameters;  // inputs: the first blocks of `stored`, fed by the input
   int shown, late;                                     // never both
   std::int32_t columns[kProgramGates];                 // block of a gate; below `inputs`: added to, else written

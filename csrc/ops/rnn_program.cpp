@@ -238,16 +238,11 @@ RnnCellRef rnn_cell(RnnCellDescription d) {
   return std::make_shared<const RnnCellDescription>(std::move(d));
 }
 
-RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const RnnProgramArguments& a) {
-  check_arguments(*cell, input, a);
-  if (is_half(input)) {
-    RnnProgramArguments wide = a;
-    for (Tensor* t : {&wide.input_weight, &wide.recurrent_weight, &wide.parameters, &wide.first, &wide.moves[0],
-                      &wide.moves[1], &wide.mask, &wide.probe})
-      *t = widened(*t);
-    const RnnProgramStates out = rnn_program(cell, widened(input), wide);
-    return {narrowed(out.y, input.dtype()), narrowed(out.last, input.dtype())};
-  }
+namespace {
+
+// Of arguments that have been checked, in float32 or float64.
+RnnProgramStates run_program(const RnnCellRef& cell, const Tensor& input, const RnnProgramArguments& a,
+                             bool of_halves) {
   bool recorded = needs_grad(input, a.input_weight, a.recurrent_weight);
   for (const Tensor& t : {a.parameters, a.first, a.probe}) recorded = recorded || (t.defined() && needs_grad(t));
   RnnProgramStates out;
@@ -280,7 +275,7 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
     RnnProgramRun run{};
     run.is_packed = kept.defined();
     run.steps = T, run.batch = B, run.units = H;
-    run.reverse = a.reverse;
+    run.reverse = a.reverse, run.of_halves = of_halves;
     run.gates = gates, run.inputs = cell->inputs, run.stored = cell->stored;
     run.state_count = cell->states, run.parameters = cell->parameters;
     run.shown = cell->shown, run.late = cell->late;
@@ -344,6 +339,19 @@ RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const 
              if (g.wants(i)) g.give(i, gradients[i]);
          });
   return out;
+}
+
+}  // namespace
+
+RnnProgramStates rnn_program(const RnnCellRef& cell, const Tensor& input, const RnnProgramArguments& a) {
+  check_arguments(*cell, input, a);
+  if (!is_half(input)) return run_program(cell, input, a, false);
+  RnnProgramArguments wide = a;
+  for (Tensor* t : {&wide.input_weight, &wide.recurrent_weight, &wide.parameters, &wide.first, &wide.moves[0],
+                    &wide.moves[1], &wide.mask, &wide.probe})
+    *t = widened(*t);
+  const RnnProgramStates out = run_program(cell, widened(input), wide, true);
+  return {narrowed(out.y, input.dtype()), narrowed(out.last, input.dtype())};
 }
 
 }  // namespace lamina
