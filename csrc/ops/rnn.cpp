@@ -242,7 +242,9 @@ class Sweep {
     packed_ = work_space(table.packed_bytes(s.cell, gates.dtype(), s.run.units, s.run.projected));
     returned_ = work_space(table.returned_bytes(s.cell, gates.dtype(), s.run.batch, s.run.units, s.run.projected));
     // What a cell shows beside h is not carried over.
-    length_ = layout_.seen > 1 ? s.run.steps : stretch_of(s.run.steps, s.run.batch, gates.device());
+    length_ = layout_.seen > 1 ? s.run.steps
+                               : stretch_of(s.run.steps, s.run.batch, gates.device(),
+                                            layout_.remade() ? kStretchRowsRemade : kStretchRows);
     dgates_ = empty({length_, s.run.batch, layout_.gradients * s.run.units}, gates.dtype(), gates.device());
     if (s.run.projected) dprojected_ = empty({length_, s.run.batch, s.run.projected}, gates.dtype(), gates.device());
   }

@@ -56,8 +56,11 @@ inline void check_lengths(const char* op, const Tensor& lengths, std::int64_t ba
 // memory for one stretch only and, on the CPU, are still in the cache when the products over them run. Elsewhere
 // products are the better the longer they are.
 constexpr std::int64_t kStretchRows = 512, kStretchRowsOfDevices = 32768;
-inline std::int64_t stretch_of(std::int64_t steps, std::int64_t batch, Device device) {
-  const std::int64_t rows = device == Device() ? kStretchRows : kStretchRowsOfDevices, stretch = 1 + rows / (batch + 1);
+// Of a GRU: its step then takes less than 0.7 of PyTorch's memory, for 1 to 2 % of its time.
+constexpr std::int64_t kStretchRowsRemade = 448;
+inline std::int64_t stretch_of(std::int64_t steps, std::int64_t batch, Device device,
+                               std::int64_t rows_here = kStretchRows) {
+  const std::int64_t rows = device == Device() ? rows_here : kStretchRowsOfDevices, stretch = 1 + rows / (batch + 1);
   if (steps <= 2 * stretch) return steps;
   const std::int64_t stretches = (steps + stretch / 2) / stretch;
   return (steps + stretches - 1) / stretches;
