@@ -579,6 +579,26 @@ def test_values_are_checked_in_every_replay(name):
     assert len(step.recordings) == 1
 
 
+def test_what_a_replay_finds_wrong_comes_out_of_a_team_that_stays(set_threads):
+    """Replays of steps this long run alone and beside a team in turn, until it is known which is faster."""
+    set_threads(3)
+    weights = [lamina.tensor(array(300, 300) / 17) for _ in range(4)]
+
+    def classify(x, labels):
+        for w in weights:
+            x = lamina.linear(x, w, activation="relu")
+        return F.cross_entropy(x, labels)
+
+    step = lamina.capture(classify)
+    x, good, bad = array(64, 300), np.arange(64), np.full(64, 300)
+    wanted = classify(x, good).item()
+    for _ in range(12):
+        assert step(x, good).item() == wanted
+        with pytest.raises(IndexError, match="300"):
+            step(x, bad)
+    assert len(step.recordings) == 1
+
+
 def test_a_captured_step_inside_another_is_an_error():
     inner = lamina.capture(lambda x: x + 1)
     inner(lamina.ones(2))

@@ -1,23 +1,10 @@
 #include "core/barrier.h"
 
-#include <sched.h>
-
 #include <atomic>
 
+#include "core/spin.h"
+
 namespace lamina {
-namespace {
-
-constexpr int kSpins = 1000;  // tens of microseconds: a pause takes up to 140 cycles
-
-void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-}  // namespace
 
 void barrier_wait(Barrier& barrier, int team) {
   if (team == 1) return;
@@ -28,11 +15,7 @@ void barrier_wait(Barrier& barrier, int team) {
     round.store(mine + 1, std::memory_order_release);
     return;
   }
-  for (int spins = 0; round.load(std::memory_order_acquire) == mine; ++spins)
-    if (spins < kSpins)
-      relax();
-    else
-      sched_yield();
+  spin_until([&] { return round.load(std::memory_order_acquire) != mine; });
 }
 
 }  // namespace lamina

@@ -8,8 +8,7 @@ struct Barrier {
   int round = 0;
 };
 
-// Returns when all `team` threads have called it; what they wrote before is then visible to each. Waits spinning for
-// some microseconds and then yields: an unbounded spin beside a thread that has lost its core costs milliseconds.
+// Returns when all `team` threads have called it; what they wrote before is then visible to each.
 void barrier_wait(Barrier& barrier, int team);
 
 }  // namespace lamina

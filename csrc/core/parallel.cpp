@@ -6,8 +6,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <thread>
+
+#include "core/spin.h"
 
 #if defined(__SANITIZE_THREAD__)
 extern "C" void __tsan_acquire(void*);
@@ -96,7 +99,84 @@ const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
   child_master = new ChildMaster;
 });
 
+constexpr int kMost = 64;  // threads that have a cache line of their own in a call's book-keeping
+
+// Threads of one region that wait for the tasks which its first thread leaves for them, each in a cache line of its
+// own: one line travels there and back.
+class StayingTeam {
+ public:
+  void begin(int size) { size_ = size; }
+  int size() const { return size_; }
+
+  void run(int team, TeamTask task, void* context) {
+    for (int t = 1; t < team; ++t) give(t, {task, context, team});
+    inside = true;
+    task(context, 0, team);
+    inside = false;
+    for (int t = 1; t < team; ++t) {
+      const Mailbox& box = boxes_[t];
+      const int posted = box.posted.load(std::memory_order_relaxed);
+      spin_until([&] { return box.done.load(std::memory_order_acquire) == posted; });
+    }
+  }
+  void serve(int thread) {
+    Mailbox& box = boxes_[thread];
+    for (int served = 0;; ++served) {
+      await(box.posted, served);
+      const Order order = box.order;
+      if (!order.task) return;
+      order.task(order.context, thread, order.team);
+      box.done.store(served + 1, std::memory_order_release);
+    }
+  }
+  void dismiss() {
+    for (int t = 1; t < size_; ++t) give(t, {});
+  }
+
+ private:
+  struct Order {
+    TeamTask task = nullptr;  // null: go home
+    void* context = nullptr;
+    int team = 0;
+  };
+  struct alignas(64) Mailbox {
+    std::atomic<int> posted{0}, done{0};
+    Order order;
+  };
+  static constexpr int kYields = 1000;  // some tenths of a millisecond
+
+  void give(int thread, Order order) {
+    Mailbox& box = boxes_[thread];
+    box.order = order;
+    box.posted.fetch_add(1, std::memory_order_release);
+    box.posted.notify_one();
+  }
+  // Sleeps in the end: what the first thread does alone may take long.
+  static void await(const std::atomic<int>& posted, int served) {
+    const auto ready = [&] { return posted.load(std::memory_order_acquire) != served; };
+    for (int turn = 0; turn < kSpins + kYields; ++turn) {
+      if (ready()) return;
+      if (turn < kSpins)
+        relax();
+      else
+        sched_yield();
+    }
+    while (!ready()) posted.wait(served, std::memory_order_acquire);
+  }
+
+  int size_ = 1;
+  Mailbox boxes_[kMost];
+};
+
+thread_local StayingTeam* staying = nullptr;
+
+int most_threads() {
+  const int asked = thread_count();
+  return staying && staying->size() < asked ? staying->size() : asked;
+}
+
 void enter(int team, TeamTask task, void* context) {
+  if (staying) return staying->run(team, task, context);
   if (ChildMaster* master = child_master.load(std::memory_order_acquire))
     master->run(team, task, context);
   else
@@ -123,7 +203,6 @@ class Shares {
   }
 
  private:
-  static constexpr int kMost = 64;
   struct alignas(64) Stretch {  // a cache line each: a thread's own counter is nearly always its own
     std::int64_t next, end;
   };
@@ -139,7 +218,7 @@ int thread_count() { return threads.load(std::memory_order_relaxed); }
 void set_thread_count(int n) { threads = n; }
 
 void parallel_chunks(int team, std::int64_t chunks, ChunkTask task, void* context) {
-  if (team > thread_count()) team = thread_count();
+  if (const int most = most_threads(); team > most) team = most;
   if (team > chunks) team = static_cast<int>(chunks);
   if (team <= 1 || inside) {
     for (std::int64_t c = 0; c < chunks; ++c) task(context, 0, c);
@@ -151,9 +230,42 @@ void parallel_chunks(int team, std::int64_t chunks, ChunkTask task, void* contex
 }
 
 void parallel_team(int team, TeamTask task, void* context) {
-  if (team > thread_count()) team = thread_count();
+  if (const int most = most_threads(); team > most) team = most;
   if (team <= 1 || inside) return task(context, 0, 1);
   enter(team, task, context);
+}
+
+bool team_stays() { return staying; }
+
+void with_staying_team(void (*body)(void* context), void* context) {
+  const int team = thread_count() < kMost ? thread_count() : kMost;
+  if (team == 1 || inside || staying || child_master.load(std::memory_order_acquire)) return body(context);
+  struct Visit {
+    void (*body)(void* context);
+    void* context;
+    StayingTeam* team;
+    std::exception_ptr thrown;
+  };
+  StayingTeam members;
+  Visit visit{body, context, &members, {}};
+  run_region(
+      team,
+      [](void* p, int thread, int size) {
+        Visit& v = *static_cast<Visit*>(p);
+        if (thread > 0) return v.team->serve(thread);
+        inside = false;
+        v.team->begin(size);
+        staying = v.team;
+        try {
+          v.body(v.context);
+        } catch (...) {
+          v.thrown = std::current_exception();
+        }
+        staying = nullptr;
+        v.team->dismiss();
+      },
+      &visit);
+  if (visit.thrown) std::rethrow_exception(visit.thrown);
 }
 
 }  // namespace lamina

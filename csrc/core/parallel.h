@@ -23,6 +23,12 @@ using TeamTask = void (*)(void* context, int thread, int team);
 // what could be had: at most `threads`, and 1 inside another parallel region.
 void parallel_team(int threads, TeamTask task, void* context);
 
+// Runs body(context) on this thread beside a team that stays: the regions that it enters meanwhile begin and end in a
+// fifth of the time that a fork and a join take. For a row of short kernels, in which nothing waits for the world.
+void with_staying_team(void (*body)(void* context), void* context);
+// Does a team stay beside this thread now? Smaller pieces of work are then worth a thread.
+bool team_stays();
+
 namespace {
 
 // body(begin, end) over [0, n) in chunks of `grain`; the last may be shorter. One chunk never pays for threads.

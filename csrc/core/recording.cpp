@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "core/cuda_library.h"
+#include "core/parallel.h"
 #include "core/stream.h"
 
 namespace lamina {
@@ -238,13 +239,43 @@ void Recording::make_graph() {
   graph_ = std::shared_ptr<void>(graph, [&cuda](void* g) { cuda.release_graph(g); });
 }
 
+void TeamChoice::trial_took(double seconds, std::size_t launches) {
+  double& least = least_[trial_ % 2];
+  least = std::min(least, seconds);
+  const bool worth_a_trial = least_[0] >= kSecondsWorthATeam && launches >= kLaunchesWorthATeam;
+  trial_ = worth_a_trial ? trial_ + 1 : kTrials;
+  faster_with_team_ = worth_a_trial && least_[1] < least_[0];
+}
+
+void TeamChoice::replayed() {
+  if (++replays_ % kReplaysUntilTrial != 0) return;
+  trial_ = 0;
+  least_[0] = least_[1] = 1e9;
+}
+
+void Recording::run_each() {
+  for (const Launch* launch : launches_) launch->run(launch);
+}
+
 void Recording::run_launches() {
   if (!replayed_) {
     replayed_ = true;
     make_graph();
   }
   if (graph_) return check_cuda(use_cuda(outside_.begin()->first->device).launch_graph(graph_.get()), "capture");
-  for (const Launch* launch : launches_) launch->run(launch);
+  const auto run = [this] {
+    if (!team_.with_team()) return run_each();
+    with_staying_team([](void* self) { static_cast<Recording*>(self)->run_each(); }, this);
+  };
+  if (team_.is_trial()) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    team_.trial_took(took.count(), launches_.size());
+  } else {
+    run();
+    team_.replayed();
+  }
 }
 
 void Recording::replay() {
@@ -261,15 +292,23 @@ void Recording::replay() {
 }
 
 std::vector<double> Recording::timings(int replays) {
-  std::vector<double> least(launches_.size(), 1e9);
-  for (int r = 0; r < replays; ++r)
-    for (std::size_t i = 0; i < launches_.size(); ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      launches_[i]->run(launches_[i]);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      least[i] = std::min(least[i], took.count());
-    }
-  return least;
+  struct Timing {
+    const std::vector<const Launch*>& launches;
+    std::vector<double> least;
+    int replays;
+  } timing{launches_, std::vector<double>(launches_.size(), 1e9), replays};
+  const auto run = [](void* context) {
+    Timing& t = *static_cast<Timing*>(context);
+    for (int r = 0; r < t.replays; ++r)
+      for (std::size_t i = 0; i < t.launches.size(); ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        t.launches[i]->run(t.launches[i]);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        t.least[i] = std::min(t.least[i], took.count());
+      }
+  };
+  team_.with_team() ? with_staying_team(run, &timing) : run(&timing);
+  return timing.least;
 }
 
 }  // namespace lamina

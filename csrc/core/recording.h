@@ -69,6 +69,26 @@ class RecordingMemory : public RefCounted {
   bool closed_ = false;
 };
 
+// Do replays run beside a team of threads that stays from the first launch to the last? Whichever way was faster when
+// both were tried: that depends on the caches which the cores share and on who else works on them, so they are tried
+// again from time to time. The bits are the same.
+class TeamChoice {
+ public:
+  bool with_team() const { return trial_ < kTrials ? trial_ % 2 == 1 : faster_with_team_; }
+  bool is_trial() const { return trial_ < kTrials; }
+  void trial_took(double seconds, std::size_t launches);
+  void replayed();
+
+ private:
+  static constexpr double kSecondsWorthATeam = 1e-5;
+  static constexpr std::size_t kLaunchesWorthATeam = 4;
+  static constexpr int kTrials = 8;  // alone and with a team in turn
+  static constexpr int kReplaysUntilTrial = 2000;
+  bool faster_with_team_ = false;
+  int trial_ = 0, replays_ = 0;
+  double least_[2] = {1e9, 1e9};
+};
+
 class Recording {
  public:
   // Whoever will not train the weights of the step may keep what is derived from them.
@@ -154,6 +174,7 @@ class Recording {
   Tensor derived_by(const Tensor& source, int form, AnyKernel kernel) const;
   void* room(std::size_t bytes, std::size_t alignment);
   void run_launches();
+  void run_each();
   void make_graph();
   LeafGrad* journal(const Tensor& leaf, bool read);
 
@@ -168,6 +189,7 @@ class Recording {
   std::vector<LeafGrad> leaves_;
   // A recording whose memory lies on one CUDA device becomes one CUDA graph when it is first replayed.
   bool replayed_ = false;
+  TeamChoice team_;
   std::shared_ptr<void> graph_;
 };
 

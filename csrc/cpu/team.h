@@ -22,10 +22,11 @@ struct Cut {
   std::int64_t begin(std::int64_t i) const { return i * length + least(i, longer); }
 };
 
-constexpr double kFlopsWorthAThread = 2e5;
+constexpr double kFlopsWorthAThread = 2e5, kFlopsWorthAStayingThread = 5e4;
 
 int team_for(double flops, std::int64_t pieces) {
-  const std::int64_t worth = flops < 1e15 ? static_cast<std::int64_t>(flops / kFlopsWorthAThread) : 1 << 20;
+  const double worth_one = team_stays() ? kFlopsWorthAStayingThread : kFlopsWorthAThread;
+  const std::int64_t worth = flops < 1e15 ? static_cast<std::int64_t>(flops / worth_one) : 1 << 20;
   return static_cast<int>(most(1, least(least(thread_count(), worth), pieces)));
 }
 

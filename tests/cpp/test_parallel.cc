@@ -1,8 +1,10 @@
 // core/parallel and core/barrier on their own, for ThreadSanitizer: every element written once, what was written before
 // a barrier seen behind it, regions entered from several threads at a time.
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -54,12 +56,39 @@ void barrier_separates_rounds() {
   expect(rounds.team == Rounds::kTeam, "the team has the asked size");
 }
 
+// Regions of every kind, one after the other, beside a team that stays; after a pause, too, in which its threads fall
+// asleep; and the team goes home when the body throws.
+void team_that_stays_does_the_same() {
+  lamina::with_staying_team(
+      [](void*) {
+        expect(lamina::team_stays(), "a team stays");
+        for (int i = 0; i < 50; ++i) chunks_cover_everything_once(1003, 64);
+        barrier_separates_rounds();
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        chunks_cover_everything_once(1003, 64);
+        lamina::set_thread_count(2);
+        chunks_cover_everything_once(1003, 64);
+        lamina::set_thread_count(4);
+        lamina::with_staying_team([](void*) { chunks_cover_everything_once(1003, 64); }, nullptr);
+      },
+      nullptr);
+  expect(!lamina::team_stays(), "a team leaves in the end");
+  bool thrown = false;
+  try {
+    lamina::with_staying_team([](void*) { throw std::runtime_error("a fault"); }, nullptr);
+  } catch (const std::runtime_error&) {
+    thrown = true;
+  }
+  expect(thrown && !lamina::team_stays(), "what a body throws comes out, and the team leaves");
+}
+
 }  // namespace
 
 int main() {
   lamina::set_thread_count(4);
   for (const std::int64_t n : {0, 1, 7, 64, 1000, 100003}) chunks_cover_everything_once(n, 64);
   for (int i = 0; i < 5; ++i) barrier_separates_rounds();
+  for (int i = 0; i < 5; ++i) team_that_stays_does_the_same();
   std::vector<std::thread> callers;
   for (int i = 0; i < 3; ++i) callers.emplace_back([] { chunks_cover_everything_once(50001, 128); });
   for (std::thread& caller : callers) caller.join();
