@@ -412,6 +412,23 @@ def test_resumes_bit_for_bit(kind, options, dtype, tmp_path):
         assert to_numpy(a).tobytes() == to_numpy(b).tobytes()
 
 
+@pytest.mark.parametrize("dtype, steps", [("float32", 1100), ("float64", 7500)])
+def test_moments_of_what_has_no_gradient_any_more_stay_normal(dtype, steps):
+    """Smaller numbers would slow every later step, and never go away by themselves."""
+    p = nn.Parameter(lamina.ones(37, dtype=dtype))
+    optimizer = lamina.optim.Adam([p], betas=(0.5, 0.9))
+    p.grad = lamina.ones(37, dtype=dtype)
+    optimizer.step()
+    p.grad.zero_()
+    for _ in range(steps):
+        optimizer.step()
+    state = optimizer.state_dict()["state"][0]
+    for moment in (np.abs(to_numpy(state[name])) for name in ("exp_avg", "exp_avg_sq")):
+        least = np.finfo(dtype).tiny
+        assert ((moment == 0) | ((least <= moment) & (moment < 100 * least))).all()
+    assert np.isfinite(to_numpy(p)).all()
+
+
 @pytest.mark.parametrize("kind", OPTIONS, ids=name_of)
 def test_nan_and_infinity_stay_where_they_are(kind):
     p, q = nn.Parameter(lamina.ones(21)), nn.Parameter(lamina.ones(5))

@@ -1,6 +1,7 @@
 // Optimisers: one pass over a run of an arena, whatever the rule.
-#include "core/parallel.h"
+#include "cpu/team.h"
 #include "kernels/optim_formulas.h"
+#include "simd/denormals.h"
 
 namespace lamina {
 namespace LAMINA_TARGET {
@@ -24,18 +25,27 @@ LAMINA_INLINE void for_each_vector(std::int64_t begin, std::int64_t end, Body bo
 
 // ---- the step ----
 
+constexpr std::int64_t kChunkOfStayingThread = 1024;
+
 template <class Rule, class T, int states>
 void update_with(const OptimRun& run) {
   using S = State<T>;
   using V = Vec<S>;
-  const rules::Penalty<V> penalty(*run.options);
-  const typename Rule::template Step<V> step(*run.options, *run.clock);
-  T* w = static_cast<T*>(run.w);
-  const T* g = static_cast<const T*>(run.g);
-  S* s[kOptimStates];
-  for (int k = 0; k < states; ++k) s[k] = static_cast<S*>(run.state[k]);
-  parallel_for(run.n, kOptimChunk, [&](std::int64_t begin, std::int64_t end) {
-    for_each_vector<V>(begin, end, [&](std::int64_t i, auto load, auto store) {
+  // Every element for itself: where a team stays, each of its threads takes an equal part, whole vectors of it.
+  const std::int64_t part = ceil_div(ceil_div(run.n, thread_count()), V::width) * V::width;
+  const std::int64_t chunk = team_stays() ? least(kOptimChunk, most(part, kChunkOfStayingThread)) : kOptimChunk;
+  parallel_for(run.n, chunk, [&](std::int64_t begin, std::int64_t end) {
+    // The moments of a unit that died halve and halve, and most of their life they are too small to be normal: a step
+    // would take more than twice its time.
+    const DenormalsAreZero from_here;
+    // Of this chunk alone: the compiler would read again, for every vector, what a store might have changed.
+    const rules::Penalty<V> penalty(*run.options);
+    const typename Rule::template Step<V> step(*run.options, *run.clock);
+    T* const w = static_cast<T*>(run.w);
+    const T* const g = static_cast<const T*>(run.g);
+    S* s[kOptimStates] = {};
+    for (int k = 0; k < states; ++k) s[k] = static_cast<S*>(run.state[k]);
+    for_each_vector<V>(begin, end, [=](std::int64_t i, auto load, auto store) {
       V value = load(w + i), gradient = load(g + i), state[kOptimStates];
       for (int k = 0; k < states; ++k) state[k] = load(s[k] + i);
       penalty.apply(value, gradient);
