@@ -194,7 +194,7 @@ def test_the_gradient_of_a_bias_is_the_sum_over_all_rows(rows, cols, dtype):
         assert (off <= (1e-6 if dtype == "float32" else 2e-15) * np.abs(dy).sum(axis=0)).all()
 
 
-@pytest.mark.parametrize("shape", [(64, 256, 30), (33, 1000, 5), (2000, 300, 8)])
+@pytest.mark.parametrize("shape", [(64, 256, 30), (33, 1000, 5), (2000, 300, 8), (17, 131, 301)])
 def test_gradients_of_a_layer_have_the_same_bits_with_any_number_of_threads(shape):
     m, n, k = shape
     before = lamina.get_num_threads()

@@ -1,6 +1,6 @@
 // The gradient of a layer's bias, in one pass with that of its activation.
 #pragma once
-#include "core/parallel.h"
+#include "cpu/team.h"
 #include "kernels/gemm.h"
 #include "simd/vec.h"
 
@@ -9,7 +9,7 @@ namespace LAMINA_TARGET {
 namespace {
 
 constexpr std::int64_t kBiasCols = 128, kBiasRows = 32;  // a block of rows stays in the first-level cache
-constexpr std::int64_t kBiasElementsWorthAThread = 1 << 15;
+constexpr std::int64_t kBiasElementsWorthAThread = 1 << 15, kBiasElementsWorthAStayingThread = 1 << 12;
 
 // Sums the columns of x[rows, n], whose rows are `cols` apart, and adds that to what was summed of earlier rows.
 template <class T>
@@ -37,8 +37,10 @@ void add_columns(const T* x, std::int64_t rows, std::int64_t cols, std::int64_t 
 // Columns are cut among threads, and every column is summed in one order: by blocks of rows.
 template <class T>
 void sum_bias_gradient(const BiasGradient& g, Inner derivative) {
-  const std::int64_t width = g.cols <= 2 * kBiasCols ? g.cols : kBiasCols, bands = (g.cols + width - 1) / width;
-  const std::int64_t worth = kBiasElementsWorthAThread / (g.rows * width + 1) + 1;
+  const bool whole_rows = g.cols <= 2 * kBiasCols && !(team_stays() && g.cols > kBiasCols);
+  const std::int64_t width = whole_rows ? g.cols : kBiasCols, bands = ceil_div(g.cols, width);
+  const std::int64_t worth_a_thread = team_stays() ? kBiasElementsWorthAStayingThread : kBiasElementsWorthAThread;
+  const std::int64_t worth = worth_a_thread / (g.rows * width + 1) + 1;
   parallel_for(bands, worth, [&](std::int64_t first, std::int64_t end) {
     for (std::int64_t band = first; band < end; ++band)
       for (std::int64_t row = 0; row < g.rows; row += kBiasRows) {

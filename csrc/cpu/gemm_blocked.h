@@ -87,7 +87,7 @@ bool rows_collide(const Matrix<const T>& a) {
 template <class T>
 struct Plan {
   enum class B { direct, pack, packed } b;
-  bool few_rows;  // A stays near: a piece is a group of columns, and the thread that takes it packs what it meets of B
+  bool few_rows;  // A stays near: whoever takes a piece packs what it meets of B
   bool pack_a;
   WalkA walk;                           // of an A that is read in place
   std::int64_t row_panels;              // tiles along m
@@ -101,6 +101,13 @@ struct Plan {
 
 constexpr std::int64_t kFewCols = 160;        // up to here an A in place is not reread often enough to be worth packing
 constexpr std::int64_t kNearBytes = 1 << 18;  // of A, read again for every panel of B: a part of the second-level cache
+
+// The gradient of a weight: split along its rows, as optimisers and the next product split them, it stays in the caches
+// of those who read it.
+template <class T>
+bool split_by_rows(const Product<T>& p, int team) {
+  return p.a.row == 1 && p.a.col != 1 && p.m >= p.k && p.m >= 2 * team * kTileRows;
+}
 
 template <class T>
 Plan<T> make_plan(const Product<T>& p, int team) {
@@ -131,8 +138,9 @@ Plan<T> make_plan(const Product<T>& p, int team) {
   // small.
   const std::int64_t pieces = team == 1 ? 1 : (flops(p) > 2e6 * team ? 4 : 1) * team;
   if (plan.few_rows) {
-    plan.row_blocks = 1;
-    plan.col_groups = least(plan.pack_a ? team : pieces, panels_of_b);
+    const bool by_rows = split_by_rows(p, team);
+    plan.row_blocks = by_rows ? least(pieces, 2 * team) : 1;
+    plan.col_groups = by_rows ? 1 : least(plan.pack_a ? team : pieces, panels_of_b);
   } else if (team > 1) {
     const std::int64_t fewest_panels = plan.pack_a ? 4 : 1;
     if (plan.row_blocks < pieces) {
@@ -237,17 +245,20 @@ class Worker {
     return pieces;
   }
 
-  // Every piece goes through the whole of k, by one thread that waits for nobody.
+  // Every piece, a group of columns or of rows, goes through the whole of k, by one thread that waits for nobody.
   void run_few_rows() {
     const DepthCut<T> depth(p_.k);
-    const Cut groups(ceil_div(p_.n, kTileCols<T>), plan_.col_groups);
+    const Cut blocks(plan_.row_panels, plan_.row_blocks), groups(ceil_div(p_.n, kTileCols<T>), plan_.col_groups);
+    const std::int64_t pieces = plan_.row_blocks * plan_.col_groups;
     T* const buffer = work_.b_buffer + thread_ * (plan_.b_size / team_);
-    for (std::int64_t piece; (piece = take_piece(plan_.col_groups)) < plan_.col_groups;)
+    for (std::int64_t piece; (piece = take_piece(pieces)) < pieces;) {
+      const std::int64_t block = plan_.col_groups == 1 ? piece : 0, group = piece - block;
+      const std::int64_t first_row = blocks.begin(block), end_row = blocks.begin(block + 1), row0 = row_of(first_row);
       for (std::int64_t i = 0; i < depth.blocks(); ++i) {
         begin_depth(depth, i);
-        if (plan_.pack_a) pack_a(0, plan_.row_panels);
-        const std::int64_t end = groups.begin(piece + 1);
-        for (std::int64_t j = groups.begin(piece), next; j < end; j = next) {
+        if (plan_.pack_a) pack_a(first_row, end_row);
+        const std::int64_t end = groups.begin(group + 1);
+        for (std::int64_t j = groups.begin(group), next; j < end; j = next) {
           next = least(j + plan_.panels_at_once, end);
           const T* packed = buffer;
           if (plan_.b == B::packed)
@@ -258,10 +269,11 @@ class Worker {
             pack_b_panels(buffer, next - 1, p_.b, p_.n, next - 1, next, k0_, depth_, 0, depth_);
           for (std::int64_t i = j; i < next; ++i) {
             const std::int64_t before = plan_.b == B::direct ? 0 : (i - j) * kTileCols<T> * depth_;
-            multiply_tiles(panel_at(i, packed + before), 0, plan_.row_panels, 0);
+            multiply_tiles(panel_at(i, packed + before), first_row, end_row, row0);
           }
         }
       }
+    }
   }
 
   bool lies_ready(std::int64_t panel) const { return plan_.b == B::direct && (panel + 1) * kTileCols<T> <= p_.n; }
