@@ -303,7 +303,7 @@ struct InPlace {
   template <class T>
   static void run(const Gather<T>* g, int grids) {
     if constexpr (sizeof(T) == sizeof(float))
-      if (grids == 1 && DirectChannels::takes(g[0])) return DirectChannels(g[0]).run();
+      if (grids == 1 && convolved_by_channels(g[0])) return;
     Direct<T>(g, grids).run();
   }
 };

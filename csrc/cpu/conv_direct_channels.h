@@ -206,6 +206,13 @@ class DirectChannels {
   const Cut columns_;  // of a line, into tiles
 };
 
+// Convolves, if that is the way for it.
+[[gnu::noinline]] bool convolved_by_channels(const Gather<float>& g) {
+  if (!DirectChannels::takes(g)) return false;
+  DirectChannels(g).run();
+  return true;
+}
+
 }  // namespace
 }  // namespace LAMINA_TARGET
 }  // namespace lamina

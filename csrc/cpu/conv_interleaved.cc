@@ -188,8 +188,8 @@ class Interleaved {
   }
 
   // line[row of the panel][column][image]
-  void sum_line(const Box& box, const Sight (&sight)[kConvDims], std::int64_t x, std::int64_t y, std::int64_t panel,
-                const float* weights, const float* patch, float* line) const {
+  [[gnu::noinline]] void sum_line(const Box& box, const Sight (&sight)[kConvDims], std::int64_t x, std::int64_t y,
+                                  std::int64_t panel, const float* weights, const float* patch, float* line) const {
     const std::int64_t row = rows_.begin(panel), rows = rows_.begin(panel + 1) - row, place = g_.channels * kImages;
     const std::int64_t taps = axis_[2].taps, step = g_.channels * rows;  // of the weights, from tap to tap
     const std::int64_t weight_steps[] = {axis_[1].taps * taps * step, taps * step, step};
