@@ -83,7 +83,7 @@ class TeamChoice {
   static constexpr double kSecondsWorthATeam = 1e-5;
   static constexpr std::size_t kLaunchesWorthATeam = 4;
   static constexpr int kTrials = 8;  // alone and with a team in turn
-  static constexpr int kReplaysUntilTrial = 2000;
+  static constexpr int kReplaysUntilTrial = 200;
   bool faster_with_team_ = false;
   int trial_ = 0, replays_ = 0;
   double least_[2] = {1e9, 1e9};
