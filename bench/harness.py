@@ -315,6 +315,24 @@ def save(family: str, surroundings: dict[str, object], results: list[Result]) ->
     return path
 
 
+def update(family: str, surroundings: dict[str, object], results: list[Result]) -> Path:
+    """Puts cases in place of theirs in the family's newest results; each says when and at which commit it was measured."""
+    before = sorted(RESULTS.glob(f"{family}-*.json"))
+    if not before:
+        raise FileNotFoundError(f"no results of {family} to update")
+    document = json.loads(before[-1].read_text())
+    for name in ("cpu", "threads", "instruction_set", "versions"):
+        if document[name] != surroundings[name]:
+            raise ValueError(
+                f"{before[-1].name} was measured with {name} {document[name]}, this is {surroundings[name]}"
+            )
+    own = {name: surroundings[name] for name in ("date", "commit", "peak_by_threads")}
+    fresh = {r.name: {**asdict(r), "measured": own} for r in results}
+    document["cases"] = [fresh.pop(case["name"], case) for case in document["cases"]] + list(fresh.values())
+    before[-1].write_text(json.dumps(document, indent=1) + "\n")
+    return before[-1]
+
+
 # ---- the table on the terminal ----
 
 

@@ -128,6 +128,21 @@ def test_saved_and_reported(pages, case):
     assert (pages / "docs" / "ratios.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_few_cases_measured_again(pages, case):
+    surroundings = harness.environment(1)
+    harness.save("overhead", surroundings, [harness.measure(case(name=name), SHORT) for name in ("one", "two")])
+    again = [harness.measure(case(name=name), SHORT) for name in ("two", "three")]
+    path = harness.update("overhead", {**surroundings, "commit": "later"}, again)
+    cases = json.loads(path.read_text())["cases"]
+    assert [c["name"] for c in cases] == ["one", "two", "three"]
+    assert [c.get("measured", {}).get("commit") for c in cases] == [None, "later", "later"]
+    assert cases[1]["ours"] == again[0].ours
+    with pytest.raises(ValueError, match="measured with threads 1, this is 2"):
+        harness.update("overhead", {**surroundings, "threads": 2}, again)
+    with pytest.raises(FileNotFoundError, match="no results of gemm"):
+        harness.update("gemm", surroundings, again)
+
+
 def test_families_that_do_not_exist(capsys, monkeypatch):
     main = pytest.importorskip("bench.__main__").main
     monkeypatch.setattr("sys.argv", ["bench", "gem"])
