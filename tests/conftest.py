@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,8 +85,10 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"LAMINA_ISA={forced}, but the kernels of {_C._target()} run", returncode=3)
 
 
-def pytest_runtest_setup() -> None:
-    lamina.set_printoptions(profile="default")  # whatever the tests before this one left behind
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test finds the same, whichever tests ran before it."""
+    lamina.set_printoptions(profile="default")
+    lamina.manual_seed(zlib.crc32(item.nodeid.encode()))
 
 
 @pytest.fixture

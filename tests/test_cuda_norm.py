@@ -24,7 +24,8 @@ def close(a: Tensor, b: Tensor, rtol: float = 2e-5, atol: float = 2e-5) -> None:
 @pytest.mark.parametrize("rows, n", [(1, 1), (3, 7), (5, 1025), (300, 130), (0, 4), (2, 40000), (4100, 8)])
 def test_rows(rows: int, n: int):
     x, w, b = numbers(rows, n, grad=True), numbers(n, grad=True), numbers(n, grad=True)
-    tolerance = {"rtol": 1e-4, "atol": 2e-4 if rows > 1000 else 1e-5}
+    # Of a single number, whose variance is 0, what rounding leaves is divided by the root of eps.
+    tolerance = {"rtol": 1e-4, "atol": 2e-4 if rows > 1000 or n == 1 else 1e-5}
     same(lambda x, w, b: F.layer_norm(x, (n,), w, b), x, w, b, **tolerance)
     same(lambda x, w: F.rms_norm(x, (n,), w), x, w, **tolerance)
     same(lambda x, b: F.layer_norm(x, (n,), None, b), x, b, **tolerance)
