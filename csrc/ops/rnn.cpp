@@ -463,10 +463,6 @@ void pack_recurrent(void* packed, PackSource s) {
   kernels(s.device).rnn.pack[cell][static_cast<int>(s.dtype)](packed, s.data, second, H);
 }
 
-}  // namespace
-
-namespace {
-
 // Of arguments that have been checked, in float32 or float64.
 RnnStates run_rnn(RnnCell cell, const Tensor& input, const RnnWeights& w, const Tensor& h_first, const Tensor& c_first,
                   const Tensor& lengths, bool reverse, std::uint32_t options, const RnnTransition& transition,
