@@ -261,7 +261,7 @@ NAMES = [str(fields).replace(str(ADDRESS + 2), "odd") for fields, *_ in ABSURD] 
 @pytest.mark.parametrize(("fields", "error", "message"), ABSURD, ids=NAMES)
 def test_absurd_fields_are_refused(kind, fields, error, message):
     forged = Forged(kind=kind, **fields)
-    with pytest.raises(error, match=f"from_dlpack: .*({message})|{message}"):
+    with pytest.raises(error, match=f"from_dlpack: .*({message})"):
         lamina.from_dlpack(forged.capsule)
     assert forged.freed == 0 and kind.name.decode() in repr(forged.capsule)  # still the producer's
     assert "used" not in repr(forged.capsule)

@@ -74,7 +74,7 @@ Extent extent(const Dims& shape, const Dims& strides) {
     std::int64_t reach;
     const bool overflow = __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
                           __builtin_add_overflow(reach < 0 ? e.first : e.last, reach, reach < 0 ? &e.first : &e.last);
-    check(!overflow, "strides ", strides, " are out of range for shape ", shape);
+    if (overflow) fail_unnamed(ErrorKind::value, "strides ", strides, " are out of range for shape ", shape);
   }
   return e;
 }
@@ -148,8 +148,9 @@ Tensor view_of(const Tensor& t, const Dims& shape, const Dims& strides, std::int
   const auto bytes = static_cast<std::int64_t>(t.storage().bytes);
   const bool inside = e.first == e.last || (e.first >= -(offset_bytes / item) &&
                                             e.last <= (bytes - offset_bytes) / item && offset_bytes >= 0);
-  check(inside, "a view of shape ", shape, " and strides ", strides, " reaches outside its storage of ", bytes,
-        " bytes");
+  if (!inside)
+    fail_unnamed(ErrorKind::value, "a view of shape ", shape, " and strides ", strides,
+                 " reaches outside its storage of ", bytes, " bytes");
   return Tensor(new TensorImpl(t.impl()->storage, offset_bytes, shape, strides, t.dtype()));
 }
 
